@@ -1,0 +1,38 @@
+# Two commands do all on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+.DELETE_ON_ERROR:
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --requirement requirements/run.txt
+	$(RUN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(RUN)/python -m pip install --quiet --requirement requirements/dev.txt
+	touch $@
+
+## Run one compute job on private data from beginning to end, and show what came out.
+demo: $(VENV)/run.stamp
+	@$(RUN)/cove demo $(ARGS)
+
+## Lint, then every test that this machine can run.
+test: lint
+	$(RUN)/pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+## Print the figures of docs/performance.md, each beside its reference.
+bench: $(VENV)/dev.stamp
+	$(RUN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

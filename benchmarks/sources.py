@@ -1,0 +1,138 @@
+"""Fetching a large file: Cove's url source, hashing in the same pass, beside ``curl -o`` which does not hash.
+
+    python benchmarks/sources.py [--bytes 1073741824] [--rounds 5] [--folder /tmp]
+
+nginx serves the file on loopback from a folder and a port of its own (Debian: ``apt-get install nginx-light curl``). They
+take turns, each round beginning with the other one, and the ratio of their medians is what counts: speeds of one
+machine say little of another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cove.core.files import UrlFile
+from cove.sources.copying import copy_to
+from cove.sources.guard import AddressGuard
+from cove.sources.url import UrlSource
+
+MEBIBYTE = 1 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bytes", type=int, default=1 << 30)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    options = parser.parse_args()
+    missing = [name for name in ("nginx", "curl") if find(name) is None]
+    if missing:
+        sys.exit(f"{' and '.join(missing)} not found: apt-get install nginx-light curl")
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_file(folder / "www" / "file", options.bytes)
+        with nginx(folder) as port:
+            measure(folder, port, options.bytes, options.rounds)
+
+
+def measure(folder: Path, port: int, size: int, rounds: int) -> None:
+    source = UrlSource(AddressGuard([f"127.0.0.1:{port}"]), max_bytes=size)
+    target = folder / "target"
+    runs: dict[str, Callable[[], None]] = {
+        "curl -o": lambda: with_curl(port, target),
+        "cove (with sha256)": lambda: with_cove(source, port, target, size),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for round_number in range(rounds + 1):
+        for name in sorted(runs, reverse=bool(round_number % 2)):
+            target.unlink(missing_ok=True)
+            began = time.perf_counter()
+            runs[name]()
+            if round_number:  # the first round warms the caches
+                seconds[name].append(time.perf_counter() - began)
+            assert target.stat().st_size == size
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    for name, value in median.items():
+        print(f"{name:20} {size / value / MEBIBYTE:7.0f} MiB/s  (median of {rounds}, {value:.2f} s)")
+    print(f"cove / curl          {median['curl -o'] / median['cove (with sha256)']:7.2f}")
+
+
+def with_curl(port: int, target: Path) -> None:
+    subprocess.run(["curl", "-sf", "--noproxy", "*", "-o", target, f"http://127.0.0.1:{port}/file"], check=True)
+
+
+def with_cove(source: UrlSource, port: int, target: Path, size: int) -> None:
+    reader = source.open(UrlFile(f"http://127.0.0.1:{port}/file"))
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        written, _ = copy_to(reader, descriptor, limit_bytes=None, stop=lambda: False)
+        assert written == size
+    finally:
+        os.close(descriptor)
+        reader.close()
+
+
+def write_file(path: Path, size: int) -> None:
+    path.parent.mkdir(mode=0o755)
+    block = secrets.token_bytes(MEBIBYTE)
+    with path.open("wb") as file:
+        for start in range(0, size, MEBIBYTE):
+            file.write(block[: size - start])
+    path.chmod(0o644)
+
+
+@contextlib.contextmanager
+def nginx(folder: Path) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
+        f"events {{}}\nhttp {{ access_log off; sendfile on; {temporary}\n"
+        f"server {{ listen 127.0.0.1:{port}; root {folder}/www; }} }}\n"
+    )
+    process = subprocess.Popen(
+        [str(find("nginx")), "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+    )
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    sys.exit("nginx did not start")
+
+
+def find(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+if __name__ == "__main__":
+    main()

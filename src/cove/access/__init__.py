@@ -1,0 +1,1 @@
+"""Encrypting, decrypting and looking at files for those who may."""

@@ -1,0 +1,135 @@
+"""The helper endpoints: encrypt, decrypt, fileinfo, and the DDOs that this Cove knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cove.core.asset import NFT_USABLE_STATES
+from cove.core.document import decode_document
+from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
+from cove.core.filelist import parse_file
+from cove.core.files import FileFacts, FileObject, LocalFile, UrlFile
+from cove.core.job import InputAsset, SealedFiles
+from cove.jobs import provisioning
+from cove.jobs.orders import find_asset
+from cove.jobs.parts import Parts
+from cove.sources.copying import hash_of
+
+MAX_CHECKSUM_BYTES = 1 << 30
+"""Larger files are not hashed for fileinfo: an anonymous caller must not cost us hours of reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecryptQuery:
+    """What decrypt is asked; the caller has proven to be ``decrypter``."""
+
+    decrypter: str
+    chain_id: int
+    nft: str
+    #: None when the document itself is given.
+    transaction_id: str | None
+    document: bytes | None
+    flags: int
+    #: 32 bytes; None where the chain's event has it.
+    document_hash: bytes | None
+
+
+class AccessService:
+    """Answers the helper endpoints."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def encrypt(self, chain_id: int, plain: bytes) -> str:
+        """Encrypt a file list or a DDO to the provider's key.
+
+        Raises:
+            Invalid: The chain is not one of ours.
+        """
+        self._known_chain(chain_id)
+        return "0x" + self._parts.vault.encrypt(plain).hex()
+
+    async def decrypt(self, query: DecryptQuery) -> bytes:
+        """Give a published DDO in clear.
+
+        Raises:
+            Invalid: The chain, the transaction or the document is not good.
+            Forbidden: The NFT is not one of the factory's, or its state forbids it.
+            Unavailable: The chain does not answer.
+        """
+        ledger = self._parts.ledgers[self._known_chain(query.chain_id)]
+        facts = await ledger.nft(query.nft)
+        if facts is None:
+            raise Invalid({"dataNftAddress": ["Asset was not deployed by the factory."]})
+        if facts.state not in NFT_USABLE_STATES:
+            raise Forbidden(f"The asset's state ({facts.state}) does not allow to decrypt it.")
+        data, flags, document_hash = query.document, query.flags, query.document_hash
+        if query.transaction_id is not None:
+            event = await ledger.metadata_of_transaction(query.transaction_id, query.nft)
+            if event is None:
+                raise Invalid({"transactionId": ["The transaction holds no metadata of this asset."]})
+            data, flags, document_hash = event.data, event.flags, event.metadata_hash
+        if data is None or document_hash is None:
+            raise Invalid({"encryptedDocument": ["Give transactionId, or encryptedDocument, flags and documentHash."]})
+        return await asyncio.to_thread(decode_document, data, flags, document_hash, self._parts.vault.decrypt)
+
+    async def asset_document(self, did: str) -> str:
+        """Give a published DDO as JSON text.
+
+        Raises:
+            NotFound: There is no such asset.
+        """
+        for metadata in self._parts.metadata.values():
+            try:
+                return (await metadata.asset(did)).document
+            except NotFound:
+                continue
+        raise NotFound("There is no such asset.")
+
+    async def file_info_by_did(self, did: str, service_id: str, *, checksum: bool) -> list[FileFacts]:
+        """Look at the files of a published service.
+
+        Raises:
+            Refused: There is no such asset.
+            Invalid: It has no such service, or its files are another provider's.
+        """
+        asset = await find_asset(self._parts, did, "fileinfo")
+        service = asset.service(service_id)
+        if service is None:
+            raise Invalid({"serviceId": ["The asset has no such service."]})
+        sealed = SealedFiles(service.files, service.datatoken, asset.nft)
+        given = InputAsset(did, service_id, sealed, publisher=asset.publisher)
+        try:
+            listed = await asyncio.to_thread(provisioning.open_files, self._parts, given)
+        except DataMissing as problem:
+            raise Invalid({"serviceId": [problem.message]}) from None
+        return [await asyncio.to_thread(self._facts, file, checksum=checksum) for file in listed.files]
+
+    async def file_info_by_object(self, value: Mapping[str, object], *, checksum: bool) -> list[FileFacts]:
+        """Look at a file that the caller describes.
+
+        Raises:
+            Invalid: It is no file object, or of a type that callers may not ask about.
+        """
+        file = parse_file(value, "file")
+        if isinstance(file, LocalFile):
+            raise Invalid({"type": ["Files of the provider's host can be looked at by DID only."]})
+        return [await asyncio.to_thread(self._facts, file, checksum=checksum)]
+
+    def _facts(self, file: FileObject, *, checksum: bool) -> FileFacts:
+        kind = "url" if isinstance(file, UrlFile) else "local"
+        facts = self._parts.sources[kind].info(file)
+        if not (checksum and facts.valid) or (facts.content_length or 0) > MAX_CHECKSUM_BYTES:
+            return facts
+        try:
+            return replace(facts, checksum=hash_of(self._parts.sources, file, MAX_CHECKSUM_BYTES))
+        except CoveError:
+            return replace(facts, valid=False)
+
+    def _known_chain(self, chain_id: int) -> int:
+        if chain_id not in self._parts.ledgers:
+            known = ", ".join(str(chain) for chain in self._parts.ledgers) or "none"
+            raise Invalid({"chainId": [f"Chain {chain_id} is not served here (served: {known})."]})
+        return chain_id

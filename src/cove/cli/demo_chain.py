@@ -1,0 +1,69 @@
+"""The demo's chain: in this process, or another development chain by its URL."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from cove.client.market import Transport
+from cove.ledgers.rpc import HttpRpc, Rpc
+from cove.settings import ChainSettings
+
+
+@dataclass(frozen=True)
+class DemoChain:
+    """A chain with two accounts that own ether."""
+
+    id: int
+    #: None for a chain in this process.
+    url: str | None
+    #: What wallets send through.
+    transport: Transport
+    #: How the service reaches it.
+    connect: Callable[[ChainSettings], Rpc]
+    #: Private keys, worth nothing: publisher, consumer.
+    keys: tuple[str, str]
+
+
+@contextlib.asynccontextmanager
+async def open_chain(rpc: str | None) -> AsyncIterator[DemoChain]:
+    """Open the demo's chain.
+
+    Args:
+        rpc: URL of another development chain; its accounts must be those of anvil's and hardhat's usual mnemonic.
+    """
+    if rpc is None:
+        from cove.ledgers.devchain import DevChain  # noqa: PLC0415 - needs the demo's extra
+
+        chain = DevChain()
+        try:
+            keys = (chain.accounts[0].private_key, chain.accounts[1].private_key)
+            yield DemoChain(chain.chain_id, None, chain, lambda _: _Shared(chain), keys)
+        finally:
+            await chain.close()
+        return
+    from eth_account import Account  # noqa: PLC0415 - slow to import, and only for other chains
+
+    Account.enable_unaudited_hdwallet_features()
+    words = "test test test test test test test test test test test junk"
+    keys = (
+        Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/0").key.to_0x_hex(),
+        Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/1").key.to_0x_hex(),
+    )
+    client = HttpRpc(rpc, 0)
+    try:
+        number = int(str(await client.call("eth_chainId")), 16)
+        yield DemoChain(number, rpc, client, lambda settings: HttpRpc(rpc, settings.id), keys)
+    finally:
+        await client.close()
+
+
+class _Shared:
+    """The in-process chain for the service, which must not close it."""
+
+    def __init__(self, chain: Rpc) -> None:
+        self.call = chain.call
+
+    async def close(self) -> None:
+        """Leave the chain open."""

@@ -1,0 +1,153 @@
+"""The owner's commands: serve, see the settings, look at the machine, make a key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from cove.cli import output
+from cove.client import Signer
+
+if TYPE_CHECKING:
+    from cove.settings import Settings
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", envvar="COVE_SETTINGS", help="Default: cove.toml, where there is one."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+
+# The service's parts take most of a second to import; the commands that need them do it themselves.
+
+
+def serve(settings_file: SettingsFile = None) -> None:
+    """Run the service until it is told to stop (Ctrl-C or SIGTERM)."""
+    import uvloop  # noqa: PLC0415 - see above
+
+    from cove import settings as settings_module  # noqa: PLC0415
+    from cove import telemetry  # noqa: PLC0415
+
+    with _owner_errors():
+        settings = settings_module.load(settings_file)
+        telemetry.set_up(settings.log_level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+
+
+def show_settings(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Show every setting, its value and where it came from; secrets stay hidden."""
+    from cove import settings as settings_module  # noqa: PLC0415 - see above
+
+    with _owner_errors():
+        loaded = settings_module.load(settings_file)
+        rows = list(settings_module.origins(loaded, settings_file))
+    if as_json:
+        output.document({name: {"value": value, "origin": origin} for name, value, origin in rows})
+    else:
+        output.table(("Setting", "Value", "From"), rows)
+
+
+def doctor(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Look at everything that the service needs; exit 1 when something is not as it should be."""
+    from cove.cli.doctor import examine  # noqa: PLC0415 - see above
+
+    with _owner_errors():
+        findings = asyncio.run(examine(settings_file))
+    if as_json:
+        output.document([{"part": one.part, "ok": one.ok, "seen": one.seen, "advice": one.advice} for one in findings])
+    else:
+        rows = [("ok" if one.ok else "NOT OK", one.part, one.seen, one.advice) for one in findings]
+        output.table(("", "Part", "Seen", "What to do"), rows)
+    if not all(one.ok for one in findings):
+        raise typer.Exit(output.FAILED)
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it must not be there yet.")],
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Make a new private key in a file that you alone can read, and print its address."""
+    made = secrets.token_hex(32)
+    address = Signer(made).address
+    with output.reporting(as_json=as_json):
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise typer.BadParameter(f"{file} is there already, and a key is never replaced.") from None
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+                os.fchmod(opened.fileno(), 0o600)
+                opened.write(f"0x{made}\n")
+                opened.flush()
+                os.fsync(opened.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
+    if as_json:
+        output.document({"address": address, "file": str(file)})
+    else:
+        typer.echo(address)
+
+
+COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (
+    ("serve", serve),
+    ("settings", show_settings),
+    ("doctor", doctor),
+    ("keygen", keygen),
+)
+
+
+@contextlib.contextmanager
+def _owner_errors() -> Iterator[None]:
+    from cove.core.errors import CoveError, SettingsWrong  # noqa: PLC0415 - light, and used here alone
+
+    try:
+        yield
+    except CoveError as problem:
+        output.say(f"Error: {problem.message}")
+        if problem.hint:
+            output.say(f"Hint: {problem.hint}")
+        raise typer.Exit(output.USAGE if isinstance(problem, SettingsWrong) else output.FAILED) from None
+
+
+async def _serve(settings: Settings) -> None:
+    from cove.cli.server import is_loopback, run_server  # noqa: PLC0415 - see above
+    from cove.wiring import open_cove  # noqa: PLC0415
+
+    stop = _stop_on_signals()
+    listen = settings.listen
+    if not is_loopback(listen.host) and not listen.public_url:
+        output.say(
+            f"Warning: {listen.host} can be reached from other machines and listen.public_url is not set: links "
+            "are made from what each request says it was sent to."
+        )
+    async with open_cove(settings) as cove:
+        await run_server(cove, listen.host, listen.port, started=_announce, stop=stop)
+    output.say("Cove has stopped; runs that are under way go on.")
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"Cove is listening on {url}")
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Have the first Ctrl-C or SIGTERM stop the service in order; a second one ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, first)
+    return stop

@@ -1,0 +1,228 @@
+"""The container of an algorithm, and where everything lies in ``/data`` inside its sandbox (``container.md``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from cove.core.errors import Invalid, Refused
+from cove.core.files import FileObject, LocalFile
+from cove.core.job import Container, InputAsset, Package
+from cove.core.public_ddo import minimal_document
+from cove.core.variables import check_environment
+from cove.core.weburl import parse_url
+
+__all__ = [
+    "CUSTOM_DATA",
+    "RAW_ALGORITHM",
+    "Place",
+    "Plan",
+    "check_container",
+    "check_environment",
+    "custom_data",
+    "plan",
+]
+
+CUSTOM_DATA: Final = "algoCustomData.json"
+RAW_ALGORITHM: Final = "raw"
+"""What stands for the DID of raw code: in ``TRANSFORMATION_DID`` and as the name of its DDO."""
+
+_FIELD: Final = "algorithm.container"
+_IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}", re.ASCII)
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_CHECKSUM: Final = re.compile(r"sha256:[A-Za-z0-9]{1,128}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_UNSAFE_IN_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
+_MAX_ENTRYPOINT: Final = 4096
+_MAX_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One file or folder, at its place inside."""
+
+    #: Absolute path inside, below ``/data``.
+    target: str
+    #: Where its bytes come from; None: they are ``content``.
+    file: FileObject | None
+    content: bytes = b""
+    #: Mode 0755 instead of 0644.
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where everything of a job lies, and the variables that tell the algorithm."""
+
+    places: tuple[Place, ...]
+    environment: tuple[tuple[str, str], ...]
+
+
+def check_container(entrypoint: str | None, image: str | None, tag: str | None, checksum: str | None) -> Container:
+    """Give the container that these four describe, each as it was sent.
+
+    An entrypoint that is the empty text means the image's own; one that was not sent at all is missing. A tag may be
+    missing.
+
+    Raises:
+        Refused: Under ``algorithm.container``: ``missing_entrypoint_image_checksum``, ``checksum_prefix``,
+            ``image_invalid``, ``tag_invalid`` or ``entrypoint_invalid``.
+    """
+    if entrypoint is None or not image or not checksum:
+        raise Refused(_FIELD, "missing_entrypoint_image_checksum", hint="Give entrypoint, image and checksum.")
+    if _CHECKSUM.fullmatch(checksum) is None:
+        raise Refused(_FIELD, "checksum_prefix", hint="The checksum must be sha256: and the image's digest.")
+    if _IMAGE.fullmatch(image) is None:
+        raise Refused(_FIELD, "image_invalid", hint="The image must be a name as registries use it.")
+    if tag and _TAG.fullmatch(tag) is None:
+        raise Refused(_FIELD, "tag_invalid", hint="A tag has letters, digits, point, dash and underscore.")
+    if len(entrypoint) > _MAX_ENTRYPOINT or _CONTROL.search(entrypoint):
+        raise Refused(_FIELD, "entrypoint_invalid", hint=f"One line of at most {_MAX_ENTRYPOINT} characters.")
+    return Container(image=image, tag=tag or "", checksum=checksum, entrypoint=entrypoint)
+
+
+def plan(package: Package, files: Sequence[Sequence[FileObject]], algorithm_files: Sequence[FileObject]) -> Plan:
+    """Say where everything of a job goes.
+
+    Args:
+        package: What the job is about.
+        files: The files of each dataset, in the order of ``package.datasets``.
+        algorithm_files: The algorithm's own; not looked at when there is raw code.
+    """
+    names = _input_names(package.datasets)
+    lay = _flat if package.layout == "flat" else _by_did
+    places = [
+        *lay(names, files),
+        *_algorithm_places(package.rawcode, algorithm_files),
+        *_documents(package, names),
+        Place(f"/data/inputs/{CUSTOM_DATA}", None, custom_data(package).encode("utf-8", "surrogatepass")),
+    ]
+    dids = [] if package.layout == "flat" else list(dict.fromkeys(names))
+    own = (("DIDS", json.dumps(dids)), ("TRANSFORMATION_DID", _algorithm_name(package)))
+    return Plan(tuple(places), (*package.environment, *own))
+
+
+def custom_data(package: Package) -> str:
+    """Give the text of ``algoCustomData.json``: always an object.
+
+    It has every key of ``algocustomdata``, and every key of the algorithm's ``userdata`` that is not among them. Values
+    keep the very text they were given in, so that no number loses a digit.
+
+    Raises:
+        Invalid: One of the two is no JSON object.
+    """
+    own = _members(package.custom_data, "algorithm.algocustomdata")
+    further = _members(package.algorithm.userdata, "algorithm.userdata")
+    merged = further | own
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in merged.items()) + "}"
+
+
+def _input_names(datasets: Sequence[InputAsset]) -> list[str]:
+    """Name each dataset's folder; one without DID by a digest that tells nothing of its URL."""
+    return [
+        _folder_name(asset.did) if asset.did else hashlib.sha256(f"raw input {position}".encode()).hexdigest()
+        for position, asset in enumerate(datasets)
+    ]
+
+
+def _folder_name(did: str) -> str:
+    return did.removeprefix("did:op:")
+
+
+def _algorithm_name(package: Package) -> str:
+    return _folder_name(package.algorithm.did) or RAW_ALGORITHM
+
+
+def _by_did(names: Sequence[str], files: Sequence[Sequence[FileObject]]) -> list[Place]:
+    """Number the files in each dataset's folder; two services of one dataset share it and count on."""
+    places: list[Place] = []
+    counts: dict[str, int] = {}
+    for name, listed in zip(names, files, strict=True):
+        for file in listed:
+            number = counts.get(name, 0)
+            counts[name] = number + 1
+            places.append(Place(f"/data/inputs/{name}/{number}", file))
+    return places
+
+
+def _flat(names: Sequence[str], files: Sequence[Sequence[FileObject]]) -> list[Place]:
+    del names
+    taken = {CUSTOM_DATA}
+    places: list[Place] = []
+    for file in (file for listed in files for file in listed):
+        name = _free_name(_file_name(file) or "0", taken.__contains__)
+        taken.add(name)
+        places.append(Place(f"/data/inputs/{name}", file))
+    return places
+
+
+def _file_name(file: FileObject) -> str:
+    """Give the last part of a file's URL or path, as a safe name; empty where there is none."""
+    if isinstance(file, LocalFile):
+        last = file.path.rpartition("/")[2]
+    else:
+        last = unquote(parse_url(file.url).path.rpartition("/")[2], errors="replace")
+    name = _UNSAFE_IN_NAME.sub("_", last).encode("utf-8")[:_MAX_NAME].decode("utf-8", "ignore")
+    return "" if name in {".", ".."} else name
+
+
+def _free_name(name: str, is_taken: Callable[[str], bool]) -> str:
+    candidate, number = name, 0
+    while is_taken(candidate):
+        number += 1
+        candidate = f"{name}.{number}"
+    return candidate
+
+
+def _algorithm_places(rawcode: str | None, files: Sequence[FileObject]) -> list[Place]:
+    target = "/data/transformations/algorithm"
+    if rawcode is not None:
+        return [Place(target, None, rawcode.encode("utf-8", "surrogatepass"), executable=True)]
+    return [
+        Place(target, file, executable=True) if number == 0 else Place(f"/data/transformations/{number}", file)
+        for number, file in enumerate(files)
+    ]
+
+
+def _documents(package: Package, names: Sequence[str]) -> list[Place]:
+    documents = {
+        name: asset.document or minimal_document(name, "dataset")
+        for name, asset in zip(names, package.datasets, strict=True)
+    }
+    own = _algorithm_name(package)
+    documents.setdefault(own, package.algorithm.document or minimal_document(own, "algorithm"))
+    return [Place(f"/data/ddos/{name}", None, text.encode("utf-8")) for name, text in documents.items()]
+
+
+def _members(text: str, field: str) -> dict[str, str]:
+    """Give each member of a JSON object with the text of its value; of equal names the last counts."""
+    decoder = json.JSONDecoder(object_pairs_hook=list)
+    problem = Invalid({field: ["It must be a JSON object."]})
+    stripped = text.strip() or "{}"
+    try:
+        if not isinstance(json.loads(stripped), dict):
+            raise problem
+        members: dict[str, str] = {}
+        position = _skip(stripped, 1)
+        while stripped[position] != "}":
+            name, position = decoder.raw_decode(stripped, position)
+            start = _skip(stripped, _skip(stripped, position) + 1)
+            _, position = decoder.raw_decode(stripped, start)
+            members[name] = stripped[start:position]
+            position = _skip(stripped, position)
+            if stripped[position] == ",":
+                position = _skip(stripped, position + 1)
+    except (ValueError, RecursionError):
+        raise problem from None
+    return members
+
+
+def _skip(text: str, position: int) -> int:
+    while text[position] in " \t\n\r":
+        position += 1
+    return position

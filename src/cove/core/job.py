@@ -1,0 +1,252 @@
+"""What a job is: frozen values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+JobId = NewType("JobId", str)
+"""32 lower-case hex digits: 128 random bits, told to the owner alone."""
+
+RunId = NewType("RunId", str)
+"""``<job id>-<attempt>``: the name that an engine gives to everything of one run."""
+
+
+def run_id(job_id: JobId, attempt: int) -> RunId:
+    """Name one attempt of a job.
+
+    Args:
+        job_id: The job.
+        attempt: 1 for the first run.
+    """
+    return RunId(f"{job_id}-{attempt}")
+
+
+class Phase(StrEnum):
+    """Where a job is on its way; ``lifecycle.MOVES`` says which way leads where."""
+
+    ACCEPTED = "accepted"
+    PROVISIONING = "provisioning"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+    FILTERING = "filtering"
+    PUBLISHING = "publishing"
+    CLEANING = "cleaning"
+    DONE = "done"
+
+
+class Outcome(StrEnum):
+    """How a job ended, by whose doing."""
+
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed_out"
+    ALGORITHM_FAILED = "algorithm_failed"
+    PROVIDER_FAILED = "provider_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one run may use; every limit is enforced from outside the run."""
+
+    #: Processors, in whole or parts; above zero.
+    cpus: float
+    #: Bytes of memory, swap included.
+    memory_bytes: int
+    #: Bytes of everything a run writes (outputs, logs, home, temporary files), by allocated blocks.
+    disk_bytes: int
+    #: Files and folders a run may create.
+    inodes: int
+    #: Processes and threads at one time.
+    processes: int
+    #: Seconds from the start of the algorithm to SIGTERM.
+    time_seconds: int
+    #: Bytes kept of the merged standard output and error; the rest is dropped and a line says so.
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The container section of an algorithm's DDO, as published."""
+
+    #: Image name without tag.
+    image: str
+    #: Empty where the DDO has none.
+    tag: str = ""
+    #: ``sha256:<hex>``, or empty.
+    checksum: str = ""
+    #: Command line with ``$ALGO``; empty means the image's own.
+    entrypoint: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Give the name that the owner's image table is asked for: ``image`` or ``image:tag``."""
+        return f"{self.image}:{self.tag}" if self.tag else self.image
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """One file or folder of this host, shown read-only inside the run."""
+
+    #: Absolute path on this host.
+    source: str
+    #: Absolute path inside, below ``/data``.
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that an engine needs to know to run one attempt of a job."""
+
+    id: RunId
+    container: Container
+    #: Inputs, DDOs and the algorithm, each at its place in ``/data`` (``container.md``).
+    binds: tuple[Bind, ...]
+    #: Variables beyond those that the engine itself owes to every run.
+    environment: tuple[tuple[str, str], ...]
+    resources: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One released file, as the status lists it."""
+
+    #: Relative path below outputs with ``/``; for logs the bare name.
+    filename: str
+    #: Bytes.
+    filesize: int
+    #: ``imageLog``, ``configurationLog``, ``algorithmLog``, ``output`` or ``publishLog``.
+    type: str
+    #: Hex digest of the released bytes; empty for a tar that is built while it is sent.
+    sha256: str
+    #: Key in the result store; empty for a tar that is built while it is sent.
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What policy decided about one raw output; the digest is fixed here."""
+
+    path: str
+    type: str
+    size: int
+    sha256: str
+    released: bool
+    #: Why it is held back; empty when it is released.
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one earlier run of a job ended."""
+
+    number: int
+    outcome: Outcome
+    reason: str
+    started_at: float | None
+    finished_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One compute job: what was asked for, where it is, how it ended."""
+
+    id: JobId
+    #: Checksummed address.
+    owner: str
+    chain_id: int
+    #: Id of the compute environment.
+    environment: str
+    #: Id of the order's transaction with ``0x``, as the consumer gave it.
+    agreement_id: str
+    #: DIDs of the datasets, the main one first.
+    dataset_dids: tuple[str, ...]
+    #: DID of the algorithm; empty for raw code.
+    algorithm_did: str
+    resources: Resources
+    created_at: float
+    #: Unix time at which the environment's fee stops paying; 0 for never.
+    expires_at: float
+    #: ``<chain>:<tx>:<datatoken>:<service index>`` of every order that pays for this job.
+    order_keys: tuple[str, ...] = ()
+    phase: Phase = Phase.ACCEPTED
+    #: 1 for the first run; a restart or a lost run adds one.
+    attempt: int = 1
+    #: Counts writes, for compare-and-swap.
+    version: int = 1
+    #: None while the end is open.
+    outcome: Outcome | None = None
+    #: Machine-readable: ``exit_code_3``, ``out_of_memory``, ``time_limit``, ``data_unavailable``; empty on success.
+    reason: str = ""
+    #: One sentence for people that never quotes the algorithm.
+    message: str = ""
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    #: When the algorithm itself started in this attempt; None before.
+    started_at: float | None = None
+    #: None until DONE.
+    finished_at: float | None = None
+    #: The owner's wish to stop, never a phase; None without one.
+    stop_requested_at: float | None = None
+    #: The owner's wish to delete; such a job is shown to nobody any more.
+    delete_requested_at: float | None = None
+    #: Fingerprint of each input file by its place in ``/data``, from the first provisioning on.
+    input_digests: tuple[tuple[str, str], ...] = ()
+    #: How many times in a row this job's run was lost; a finished run sets it back to 0.
+    losses: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+    results: tuple[ResultFile, ...] = ()
+    history: tuple[Attempt, ...] = ()
+
+    @property
+    def run_id(self) -> RunId:
+        """Give the name of the present attempt."""
+        return run_id(self.id, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFiles:
+    """A file list that only the provider's key opens."""
+
+    #: ``0x`` ciphertext of ``{"datatokenAddress","nftAddress","files"}``.
+    ciphertext: str
+    #: The addresses that must stand inside (privacy of section 6.8); both empty for a consumer's own raw URL.
+    datatoken: str
+    nft: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputAsset:
+    """One dataset, or the algorithm, of a job."""
+
+    #: DID; empty for raw code.
+    did: str
+    service_id: str
+    #: None for raw code.
+    files: SealedFiles | None
+    #: The DDO as the algorithm may see it, JSON text; empty where there is none.
+    document: str = ""
+    #: JSON object of the consumer's own parameters for this service, as text.
+    userdata: str = "{}"
+    #: Address of the account that owns the asset's NFT; checksummed, empty for raw code.
+    publisher: str = ""
+    #: sha256 hex of all files, concatenated, that the dataset's owner approved; empty for no such rule.
+    files_checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The private half of a job: everything that provisioning needs. It is stored encrypted."""
+
+    datasets: tuple[InputAsset, ...]
+    algorithm: InputAsset
+    container: Container
+    #: Source text when the consumer sent raw code; None otherwise.
+    rawcode: str | None = None
+    #: JSON object given as ``algocustomdata``.
+    custom_data: str = "{}"
+    #: The consumer's own variables; reserved names were refused before.
+    environment: tuple[tuple[str, str], ...] = field(default=())
+    #: ``did`` folders, or all files side by side (``flat``).
+    layout: str = "did"

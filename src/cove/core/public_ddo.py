@@ -1,0 +1,148 @@
+"""The DDO as an algorithm finds it in ``/data/ddos``: the shape of version 4, complete, without nulls or secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from cove.core.asset import Asset
+
+_TOP: Final = (
+    "@context",
+    "id",
+    "version",
+    "chainId",
+    "nftAddress",
+    "metadata",
+    "services",
+    "credentials",
+    "datatokens",
+    "event",
+    "nft",
+    "stats",
+    "purgatory",
+)
+_SERVICE: Final = (
+    "id",
+    "type",
+    "name",
+    "description",
+    "timeout",
+    "files",
+    "datatokenAddress",
+    "serviceEndpoint",
+    "consumerParameters",
+    "additionalInformation",
+    "compute",
+)
+_METADATA_TEXTS: Final = ("description", "name", "type", "author", "license")
+_MAX_DEPTH: Final = 64
+
+
+def public_document(asset: Asset) -> str:
+    """Give the DDO of an asset as JSON text, as algorithms may see it.
+
+    Only the parts that version 4 names are kept. Libraries read it into strict classes, so what caches usually add
+    (``event``, ``nft``, ``datatokens``, ``stats``, ``purgatory``) is filled in where it is missing, nulls are left
+    out, and so is ``additionalInformation`` where it is an object. The file list stays the ciphertext that it was
+    published as.
+    """
+    body = json.loads(asset.document)
+    kept = {name: _without_nulls(body[name]) for name in _TOP if body.get(name) is not None}
+    kept["metadata"] = _metadata(kept.get("metadata"))
+    services = kept.get("services")
+    kept["services"] = [_service(entry) for entry in services] if isinstance(services, list) else []
+    filled = _filled(kept, _usual_parts(asset))
+    return json.dumps({name: filled[name] for name in _TOP}, ensure_ascii=False)
+
+
+def minimal_document(did: str, kind: str) -> str:
+    """Give a DDO for something that was never published, such as raw code.
+
+    Args:
+        did: What stands in ``DIDS`` or ``TRANSFORMATION_DID`` for it.
+        kind: ``dataset`` or ``algorithm``.
+    """
+    metadata = dict.fromkeys(_METADATA_TEXTS, "") | {"type": kind, "name": did, "description": "Not published."}
+    body = {"@context": ["https://w3id.org/did/v1"], "id": did, "version": "4.1.0", "chainId": 0, "nftAddress": ""}
+    parts = {"metadata": metadata, "services": [], "datatokens": [], **_chain_parts("", "", 0)}
+    return json.dumps(body | parts, ensure_ascii=False)
+
+
+def _usual_parts(asset: Asset) -> dict[str, object]:
+    datatokens = [
+        {"address": service.datatoken, "name": "", "symbol": "", "serviceId": service.id} for service in asset.services
+    ]
+    own: dict[str, object] = {
+        "@context": ["https://w3id.org/did/v1"],
+        "id": asset.did,
+        "version": "4.1.0",
+        "chainId": asset.chain_id,
+        "nftAddress": asset.nft,
+        "metadata": {},
+        "services": [],
+        "datatokens": datatokens,
+    }
+    return own | _chain_parts(asset.nft, asset.publisher, asset.state)
+
+
+def _chain_parts(nft: str, owner: str, state: int) -> dict[str, object]:
+    return {
+        "credentials": {"allow": [], "deny": []},
+        "event": {"tx": "", "block": 0, "from": owner, "contract": nft, "datetime": ""},
+        "nft": {
+            "address": nft,
+            "name": "",
+            "symbol": "",
+            "state": state,
+            "tokenURI": "",
+            "owner": owner,
+            "created": "",
+        },
+        "stats": {"allocated": 0, "orders": 0, "price": {"value": 0}},
+        "purgatory": {"state": False},
+    }
+
+
+def _metadata(value: object) -> dict[str, object]:
+    body = _without_objects(value)
+    return dict.fromkeys(_METADATA_TEXTS, "") | body
+
+
+def _service(value: object) -> dict[str, object]:
+    known = {name: part for name, part in value.items() if name in _SERVICE} if isinstance(value, Mapping) else {}
+    return {"timeout": 0, "files": "", "serviceEndpoint": ""} | _without_objects(known)
+
+
+def _without_objects(value: object) -> dict[str, object]:
+    """Leave ``additionalInformation`` out where it is an object: strict readers expect a text there."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        name: part
+        for name, part in value.items()
+        if name != "additionalInformation" or not isinstance(part, Mapping | list)
+    }
+
+
+def _filled(given: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:
+    """Add the usual parts where nothing of their type is given."""
+    filled = dict(given)
+    for name, part in usual.items():
+        present = filled.get(name)
+        if isinstance(part, Mapping):
+            filled[name] = _filled(present, part) if isinstance(present, Mapping) else dict(part)
+        elif present is None:
+            filled[name] = part
+    return filled
+
+
+def _without_nulls(value: object, depth: int = 0) -> object:
+    if depth > _MAX_DEPTH:
+        return ""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(part, depth + 1) for name, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_without_nulls(part, depth + 1) for part in value if part is not None]
+    return value

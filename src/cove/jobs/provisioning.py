@@ -1,0 +1,201 @@
+"""Brings a job's inputs to their places: bound where the data is on this host, else streamed, capped and hashed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from cove.core.container import Place, plan
+from cove.core.errors import AlgorithmMissing, CoveError, DataMissing, NoSpace
+from cove.core.filelist import attach_userdata, bound_to, parse_file_list
+from cove.core.files import FileList, FileObject, LocalFile
+from cove.core.job import Bind, InputAsset, Package
+from cove.core.trust import files_checksum, may_use_root
+from cove.jobs.parts import Parts
+from cove.sources.copying import copy_to
+
+
+class Interrupted(Exception):
+    """A wish of the job's owner came in between."""
+
+
+class Watched(Protocol):
+    """What is told of the bringing while it goes on."""
+
+    @property
+    def stop(self) -> StopFlag:
+        """Give the flag that is set from another thread when it shall end."""
+        ...
+
+    bytes_done: int
+    bytes_total: int | None
+
+
+class StopFlag(Protocol):
+    """A flag that another thread may set."""
+
+    def is_set(self) -> bool:
+        """Say whether it was set."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The inputs of a run, each at its place."""
+
+    binds: tuple[Bind, ...]
+    environment: tuple[tuple[str, str], ...]
+    #: Fingerprint of each file by its place in ``/data``.
+    digests: tuple[tuple[str, str], ...]
+
+
+@contextlib.contextmanager
+def space_errors() -> Iterator[None]:
+    """Turn "no space left" of the system into our own error."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpace("There is no space left on the provider's disk.") from None
+        raise
+
+
+def open_files(parts: Parts, asset: InputAsset) -> FileList:
+    """Open an asset's sealed file list, check that it is this asset's own, and add the consumer's parameters.
+
+    Raises:
+        DataMissing: It cannot be opened, belongs to another asset, or names a folder it may not use.
+    """
+    if asset.files is None:
+        return FileList(())
+    try:
+        plain = parts.vault.decrypt(bytes.fromhex(asset.files.ciphertext.removeprefix("0x")))
+        listed = parse_file_list(plain)
+        if asset.files.datatoken:
+            bound_to(listed, asset.files.datatoken, asset.files.nft)
+    except ValueError:
+        raise DataMissing("The encrypted file list is not in hexadecimal form.") from None
+    except CoveError as problem:
+        raise DataMissing(f"The encrypted file list cannot be used: {problem.message}.") from None
+    for file in listed.files:
+        if isinstance(file, LocalFile):
+            allowed = parts.local_publishers.get(file.root, frozenset())
+            if not may_use_root(asset.publisher, allowed):
+                raise DataMissing("The asset's publisher may not name files of this provider's host.")
+    return FileList(tuple(attach_userdata(file, asset.userdata) for file in listed.files), listed.datatoken, listed.nft)
+
+
+def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_path: Path) -> Brought:
+    """Bring everything that a run reads. Blocking.
+
+    Args:
+        parts: Sources, vault and rules.
+        package: What the job is about.
+        folder: The job's workspace; files that must be copied go below it.
+        progress: Is told how far it is, and asked whether to go on.
+        log_path: The configuration log, for the consumer's eyes: it names files by their place, never by their URL.
+
+    Raises:
+        DataMissing: A dataset's file cannot be had.
+        AlgorithmMissing: The algorithm's cannot.
+        NoSpace: The disk is full.
+        Interrupted: Somebody wished to stop.
+    """
+    with log_path.open("w", encoding="utf-8") as log:
+        log_path.chmod(0o600)
+        datasets = [_listed(parts, log, asset, f"dataset {number}") for number, asset in enumerate(package.datasets)]
+        algorithm = _listed_algorithm(parts, log, package)
+        layout = plan(package, [listed.files for listed in datasets], algorithm.files)
+        binds: list[Bind] = []
+        digests: list[tuple[str, str]] = []
+        (folder / "files").mkdir(mode=0o700)
+        for number, place in enumerate(layout.places):
+            source, digest = _bring_one(parts, place, folder / "files" / str(number), progress, log)
+            binds.append(Bind(str(source), place.target))
+            digests.append((place.target, digest))
+        _check_algorithm(package, digests, log)
+        log.write("all inputs are in place\n")
+    return Brought(tuple(binds), layout.environment, tuple(digests))
+
+
+def _listed(parts: Parts, log: TextIO, asset: InputAsset, name: str) -> FileList:
+    try:
+        return open_files(parts, asset)
+    except DataMissing as problem:
+        log.write(f"{name} {asset.did}: {problem.message}\n")
+        raise
+
+
+def _listed_algorithm(parts: Parts, log: TextIO, package: Package) -> FileList:
+    try:
+        return _listed(parts, log, package.algorithm, "algorithm")
+    except DataMissing as problem:
+        raise AlgorithmMissing(problem.message) from None
+
+
+def _bring_one(parts: Parts, place: Place, target: Path, progress: Watched, log: TextIO) -> tuple[Path, str]:
+    if progress.stop.is_set():
+        raise Interrupted
+    if place.file is None:
+        return _write(target, place.content), ""
+    try:
+        # An algorithm is always copied: it must be executable, and stay what was approved by its digest.
+        may_bind = not place.target.startswith("/data/transformations")
+        source, digest, told = _fetch(parts, place.file, target, progress, may_bind=may_bind)
+    except DataMissing as problem:
+        log.write(f"{place.target}: {problem.message}\n")
+        if place.executable or place.target.startswith("/data/transformations"):
+            raise AlgorithmMissing(f"{place.target}: {problem.message}") from None
+        raise DataMissing(f"{place.target}: {problem.message}") from None
+    if source == target:
+        target.chmod(0o755 if place.executable else 0o644)
+    log.write(f"{place.target}: {told}\n")
+    return source, digest
+
+
+def _fetch(parts: Parts, file: FileObject, target: Path, progress: Watched, *, may_bind: bool) -> tuple[Path, str, str]:
+    source = parts.sources[_type_of(file)]
+    bound = source.path(file) if may_bind else None
+    if bound is not None:
+        return bound, source.fingerprint(file) or "", "bound read-only"
+    reader = source.open(file)
+    try:
+        if reader.length is not None:
+            progress.bytes_total = (progress.bytes_total or 0) + reader.length
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            size, digest = copy_to(reader, descriptor, limit_bytes=None, stop=progress.stop.is_set)
+        finally:
+            os.close(descriptor)
+    finally:
+        reader.close()
+    if progress.stop.is_set():
+        raise Interrupted
+    progress.bytes_done += size
+    return target, f"sha256:{digest}", f"{size} bytes"
+
+
+def _type_of(file: FileObject) -> str:
+    return "local" if isinstance(file, LocalFile) else "url"
+
+
+def _write(target: Path, content: bytes) -> Path:
+    target.write_bytes(content)
+    target.chmod(0o755)
+    return target
+
+
+def _check_algorithm(package: Package, digests: list[tuple[str, str]], log: TextIO) -> None:
+    """Refuse an algorithm whose bytes changed since its digest was approved at the start of the job."""
+    wanted = package.algorithm.files_checksum
+    if not wanted:
+        return
+    found = [digest.removeprefix("sha256:") for place, digest in digests if place.startswith("/data/transformations")]
+    if files_checksum(found) != wanted.lower():
+        log.write("algorithm: its files are not those that the dataset's owner approved\n")
+        raise AlgorithmMissing("The algorithm's files are not those that the dataset's owner approved.")

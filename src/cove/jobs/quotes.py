@@ -1,0 +1,92 @@
+"""What a job would cost now: the provider's fee for an environment, signed, and the orders that are still good."""
+
+from __future__ import annotations
+
+from cove.core.environment import Environment
+from cove.core.errors import Refused
+from cove.core.fees import fee_amount, packed_fee, provider_data
+from cove.jobs.admission import Admitted, admit, environment_of
+from cove.jobs.orders import Priced, verify
+from cove.jobs.parts import Parts
+from cove.jobs.requests import Quote, QuoteRequest, SignedFee
+
+
+async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...], Quote | None]:
+    """Give what each item still needs; exactly one of them carries the environment's fee, the rest zero.
+
+    Raises:
+        Refused: The period, the environment or an asset is not good.
+        Unavailable: The chain does not answer.
+    """
+    environment = environment_of(parts, request.environment)
+    seconds = request.valid_until - int(parts.clock.now())
+    if not 0 < seconds <= environment.resources.time_seconds + 86_400:
+        raise Refused(
+            "compute.validUntil",
+            "The validUntil value is not correct.",
+            hint=f"Give a Unix time up to {environment.resources.time_seconds} seconds ahead.",
+        )
+    admitted = await admit(parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=False)
+    paid = [await _paid(parts, request.consumer, item, environment) for item in admitted.items]
+    return await _quotes(parts, request, environment, admitted, paid)
+
+
+async def _quotes(
+    parts: Parts, request: QuoteRequest, environment: Environment, admitted: Admitted, paid: list[tuple[bool, bool]]
+) -> tuple[tuple[Quote, ...], Quote | None]:
+    carrier = None if any(fee for _, fee in paid) else _carrier(paid)
+    quotes: list[Quote] = []
+    for position, (item, (ordered, _)) in enumerate(zip(admitted.items, paid, strict=True)):
+        needs_fee = position == carrier
+        if ordered and not needs_fee:
+            quotes.append(Quote(item.service.datatoken, None, item.order_tx))
+            continue
+        fee = await signed_fee(parts, environment, item, request.valid_until, charged=needs_fee)
+        quotes.append(Quote(item.service.datatoken, fee, item.order_tx if ordered else None))
+    if admitted.algorithm is None:
+        return tuple(quotes), None
+    return tuple(quotes[:-1]), quotes[-1]
+
+
+def _carrier(paid: list[tuple[bool, bool]]) -> int:
+    """Choose who carries the fee: the first that must be ordered anyway, else the first (as a reuse)."""
+    return next((position for position, (ordered, _) in enumerate(paid) if not ordered), 0)
+
+
+async def _paid(parts: Parts, consumer: str, item: Priced, environment: Environment) -> tuple[bool, bool]:
+    """Say whether an item's order is good, and whether its fee still pays for the environment."""
+    if not item.order_tx:
+        return False, False
+    try:
+        await verify(parts, consumer, item, None)
+    except Refused:
+        return False, False
+    try:
+        order = await verify(parts, consumer, item, environment)
+    except Refused:
+        return True, False
+    decimals = await _decimals(parts, item.asset.chain_id, environment)
+    needed = fee_amount(order.fee_seconds, environment.price_per_minute, decimals)
+    return True, environment.price_per_minute == 0 or order.fee_amount >= needed > 0
+
+
+async def signed_fee(
+    parts: Parts, environment: Environment, item: Priced, valid_until: int, *, charged: bool
+) -> SignedFee:
+    """Sign what an order of this item must pay."""
+    now = parts.clock.now()
+    chain = item.asset.chain_id
+    amount = 0
+    if charged and environment.price_per_minute:
+        decimals = await _decimals(parts, chain, environment)
+        amount = fee_amount(valid_until - int(now), environment.price_per_minute, decimals)
+    data = provider_data(environment.id, now, item.service.datatoken, item.service.id)
+    token = environment.fee_token(chain)
+    v, r, s = parts.vault.sign_hash(parts.keccak(packed_fee(data, parts.vault.address, token, amount, valid_until)))
+    return SignedFee(parts.vault.address, token, amount, data, v, r, s, valid_until)
+
+
+async def _decimals(parts: Parts, chain_id: int, environment: Environment) -> int:
+    if environment.price_per_minute == 0:
+        return 18
+    return await parts.ledgers[chain_id].token_decimals(environment.fee_token(chain_id))

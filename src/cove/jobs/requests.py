@@ -1,0 +1,123 @@
+"""What consumers ask of jobs, as frozen values; the web layer makes them from the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cove.core.job import Job, JobId
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRequest:
+    """A dataset or a published algorithm, with the order that pays for it. None: the field was not sent."""
+
+    document_id: str | None
+    service_id: str | None
+    order_tx: str | None
+    #: JSON object as text.
+    userdata: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawAlgorithm:
+    """An algorithm that the consumer sends along: its code, or a URL of it."""
+
+    rawcode: str | None
+    url: str | None
+    entrypoint: str | None
+    image: str | None
+    tag: str | None
+    checksum: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A new job; whoever asks has proven to be ``consumer``."""
+
+    #: Checksummed address.
+    consumer: str
+    environment: str
+    #: The main dataset first; never empty.
+    datasets: tuple[AssetRequest, ...]
+    #: None when ``raw`` is given, which takes precedence.
+    algorithm: AssetRequest | None
+    raw: RawAlgorithm | None
+    #: JSON object as text (``algocustomdata``).
+    custom_data: str = "{}"
+    #: The consumer's own variables.
+    environment_variables: tuple[tuple[str, str], ...] = ()
+    #: ``did`` or ``flat``.
+    layout: str = "did"
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it is shown: with what is not stored in it."""
+
+    job: Job
+    #: 1 is next; None once it left the queue.
+    queue_position: int | None = None
+    #: Bytes brought so far while data is provisioned; None in other phases.
+    bytes_done: int | None = None
+    #: Bytes to bring in all; None when unknown.
+    bytes_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRequest:
+    """What initializeCompute asks: what would this job cost now."""
+
+    consumer: str
+    environment: str
+    #: Unix time.
+    valid_until: int
+    datasets: tuple[AssetRequest, ...]
+    algorithm: AssetRequest | None
+    raw: RawAlgorithm | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFee:
+    """A provider fee, signed."""
+
+    fee_address: str
+    fee_token: str
+    amount: int
+    provider_data: bytes
+    v: int
+    r: bytes
+    s: bytes
+    valid_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one item still needs: an order with this fee, or nothing (``valid_order``)."""
+
+    datatoken: str
+    fee: SignedFee | None
+    valid_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """An environment with its present load."""
+
+    id: str
+    queued: int
+    running: int
+    #: Seconds that a job accepted now is expected to wait.
+    queue_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPart:
+    """An open result, ready to be sent."""
+
+    job_id: JobId
+    filename: str
+    type: str
+    #: Bytes of the whole file.
+    size: int
+    #: Strong validator, without quotes.
+    etag: str

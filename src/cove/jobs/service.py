@@ -1,0 +1,250 @@
+"""What consumers ask of jobs: start, restart, find, stop, delete, and read what was released."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from cove.core.errors import NotFound, Refused, StaleWrite, TooMany
+from cove.core.job import Job, JobId, Phase, ResultFile
+from cove.core.lifecycle import restarted
+from cove.core.order import Order
+from cove.jobs import quotes, tarball
+from cove.jobs.admission import Admitted, admit, environment_of, variables
+from cove.jobs.orders import verify_all
+from cove.jobs.parts import Parts
+from cove.jobs.reconciler import Reconciler
+from cove.jobs.requests import (
+    EnvironmentView,
+    JobView,
+    Quote,
+    QuoteRequest,
+    ResultPart,
+    StartRequest,
+)
+from cove.jobs.steps import pack
+from cove.ports import JobQuery
+
+_NO_JOB = "There is no such job."
+
+
+class JobService:
+    """Answers for jobs; everything that takes time is left to the loop."""
+
+    def __init__(self, parts: Parts, reconciler: Reconciler) -> None:
+        self._parts = parts
+        self._loop = reconciler
+
+    async def start(self, request: StartRequest) -> JobView:
+        """Accept a new job. From the return on it cannot be lost.
+
+        Raises:
+            Refused: A rule says no; nothing was started and no order was used.
+            TooMany: The queue is full.
+            Unavailable: The chain does not answer.
+        """
+        parts = self._parts
+        environment = environment_of(parts, request.environment)
+        queued, _ = await parts.store.counts(environment.id)
+        if queued >= environment.max_queue:
+            raise TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
+        given = variables(request.environment_variables)
+        admitted = await admit(
+            parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=True
+        )
+        orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
+        package = replace(admitted.package, custom_data=request.custom_data, environment=given, layout=request.layout)
+        seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
+        job = Job(
+            id=JobId(parts.new_id()),
+            owner=request.consumer,
+            chain_id=admitted.datasets[0].asset.chain_id,
+            environment=environment.id,
+            agreement_id=request.datasets[0].order_tx or "",
+            dataset_dids=tuple(item.asset.did for item in admitted.datasets),
+            algorithm_did="" if admitted.algorithm is None else admitted.algorithm.asset.did,
+            resources=replace(environment.resources, time_seconds=seconds),
+            created_at=parts.clock.now(),
+            expires_at=float(paying.fee_valid_until),
+            order_keys=_order_keys(admitted, orders),
+        )
+        await parts.store.add(job, parts.vault.seal(pack(package)))
+        self._loop.accepted(environment.id)
+        return await self._view(job)
+
+    async def restart(self, owner: str, job_id: JobId, *, refresh_inputs: bool) -> JobView:
+        """Run a finished job again as a new attempt, while its paid period lasts.
+
+        Raises:
+            NotFound: It is not there or not the owner's.
+            Refused: It has not ended, or what paid for it has.
+        """
+        job = await self._own(owner, job_id)
+        if job.phase is not Phase.DONE:
+            raise Refused("jobId", "running", hint="Stop the job, or wait until it has ended.")
+        now = self._parts.clock.now()
+        if job.expires_at and now > job.expires_at:
+            raise Refused("order", "fees_not_paid", hint="The paid period has ended: order again, start a new job.")
+        again = restarted(job, now)
+        if refresh_inputs:
+            again = replace(again, input_digests=())
+        stored = await self._parts.store.save(again)
+        self._loop.accepted(stored.environment)
+        return await self._view(stored)
+
+    async def find(self, query: JobQuery) -> Sequence[JobView]:
+        """Give the jobs that match, the newest first."""
+        return [await self._view(job) for job in await self._parts.store.find(query)]
+
+    async def stop(self, query: JobQuery) -> Sequence[JobView]:
+        """Wish for the end of every job that matches; those that have ended stay as they are."""
+        return [await self._view(await self._wish(job, delete=False)) for job in await self._owned(query)]
+
+    async def delete(self, query: JobQuery) -> Sequence[JobView]:
+        """Wish for the removal of every job that matches, with everything of it."""
+        return [await self._view(await self._wish(job, delete=True)) for job in await self._owned(query)]
+
+    async def quote(self, request: QuoteRequest) -> tuple[tuple[Quote, ...], Quote | None]:
+        """Say what a job would cost now: one quote per dataset, and the algorithm's."""
+        return await quotes.quote(self._parts, request)
+
+    async def environments(self) -> Sequence[EnvironmentView]:
+        """Give every environment with its present load."""
+        views = []
+        for environment in self._parts.environments.values():
+            queued, running = await self._parts.store.counts(environment.id)
+            times = await self._parts.store.durations(environment.id)
+            mean = sum(times) / len(times) if times else 0.0
+            ahead = max(0, queued + running - environment.max_jobs + 1)
+            views.append(
+                EnvironmentView(environment.id, queued, running, round(mean * ahead / environment.max_jobs, 1))
+            )
+        return views
+
+    async def result(self, owner: str | None, job_id: JobId, index: int) -> ResultPart:
+        """Say what is behind one index of a job's results.
+
+        Args:
+            owner: Who asks; None when a link of ours has proven the right already.
+            job_id: The job.
+            index: From 0.
+
+        Raises:
+            NotFound: No such job of this owner's, no results yet, or no such index.
+        """
+        job = await self._parts.store.get(job_id)
+        if job is None or job.delete_requested_at is not None or (owner and owner.lower() != job.owner.lower()):
+            raise NotFound(_NO_JOB)
+        if job.phase is not Phase.DONE:
+            raise NotFound("The job has no results yet.", hint="Ask again when its status is 70.")
+        if not 0 <= index < len(job.results):
+            raise NotFound(f"There is no result with index {index}: the job has {len(job.results)}.")
+        result = job.results[index]
+        etag = result.sha256 or f"{job.id}-{job.attempt}-{index}"
+        return ResultPart(job.id, result.filename, result.type, result.filesize, etag)
+
+    async def read(self, part: ResultPart, index: int, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Give a stretch of a result that :meth:`result` described, in chunks."""
+        job = await self._parts.store.get(part.job_id)
+        if job is None or index >= len(job.results):
+            raise NotFound(_NO_JOB)
+        result = job.results[index]
+        if result.key:
+            async for chunk in self._parts.results.read(result.key, offset, length):
+                yield chunk
+            return
+        async for chunk in self._read_tar(job, offset, length):
+            yield chunk
+
+    async def attempt_of(self, job_id: JobId) -> int | None:
+        """Give the present attempt of a job, for links; None when there is no such job any more."""
+        job = await self._parts.store.get(job_id)
+        return None if job is None or job.delete_requested_at is not None else job.attempt
+
+    async def wait_change(self, job_id: JobId, timeout: float) -> None:  # noqa: ASYNC109 - the caller's bound
+        """Return when the job changes, or after so many seconds."""
+        changed = asyncio.Event()
+
+        def listen(other: JobId) -> None:
+            if other == job_id:
+                changed.set()
+
+        self._loop.listeners.add(listen)
+        try:
+            async with asyncio.timeout(timeout):
+                await changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._loop.listeners.discard(listen)
+
+    async def _read_tar(self, job: Job, offset: int, length: int) -> AsyncIterator[bytes]:
+        position = 0
+        end = offset + length
+        for segment in tarball.plan(_stored(job.results), job.created_at):
+            first = max(offset - position, 0)
+            last = min(end - position, segment.size)
+            position += segment.size
+            if first >= last:
+                continue
+            if not segment.key:
+                yield segment.literal[first:last]
+                continue
+            async for chunk in self._parts.results.read(segment.key, first, last - first):
+                yield chunk
+
+    async def _owned(self, query: JobQuery) -> Sequence[Job]:
+        if query.owner is None:
+            raise ValueError("stop and delete are for the owner of a job alone")
+        return await self._parts.store.find(query)
+
+    async def _own(self, owner: str, job_id: JobId) -> Job:
+        job = await self._parts.store.get(job_id)
+        if job is None or job.delete_requested_at is not None or job.owner.lower() != owner.lower():
+            raise NotFound(_NO_JOB)
+        return job
+
+    async def _wish(self, job: Job, *, delete: bool) -> Job:
+        """Write the wish down, however often the loop writes first."""
+        while True:
+            wished = _with_wish(job, self._parts.clock.now(), delete=delete)
+            if wished is job:
+                return job
+            try:
+                stored = await self._parts.store.save(wished)
+            except StaleWrite:
+                current = await self._parts.store.get(job.id)
+                if current is None:
+                    return wished
+                job = current
+                continue
+            self._loop.wake(stored.id)
+            return stored
+
+    async def _view(self, job: Job) -> JobView:
+        progress = self._loop.steps.provisioning.get(job.id)
+        if progress is not None:
+            return JobView(job, None, progress.bytes_done, progress.bytes_total)
+        if job.phase is not Phase.ACCEPTED:
+            return JobView(job)
+        return JobView(job, await self._parts.store.position(job) or None)
+
+
+def _with_wish(job: Job, now: float, *, delete: bool) -> Job:
+    if delete:
+        return job if job.delete_requested_at is not None else replace(job, delete_requested_at=now)
+    if job.phase is Phase.DONE or job.stop_requested_at is not None:
+        return job
+    return replace(job, stop_requested_at=now)
+
+
+def _order_keys(admitted: Admitted, orders: Sequence[Order]) -> tuple[str, ...]:
+    return tuple(
+        f"{item.asset.chain_id}:{order.tx_id}:{order.datatoken}:{order.service_index}".lower()
+        for item, order in zip(admitted.items, orders, strict=True)
+    )
+
+
+def _stored(results: Sequence[ResultFile]) -> Sequence[ResultFile]:
+    return [result for result in results if result.key]

@@ -1,0 +1,229 @@
+"""One method per step of a job. Each may be repeated after a crash at any instant, with the same result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpace, NotFound, StaleWrite
+from cove.core.job import Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
+from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
+from cove.jobs import outputs, provisioning, tarball
+from cove.jobs.parts import Parts
+from cove.ports import Collected, Engine
+
+_PACKAGE: TypeAdapter[Package] = TypeAdapter(Package)
+_CONFIGURATION_LOG_NAME = "configuration.log"
+_RUN_FILE = "run.json"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the bringing of a job's data is."""
+
+    stop: Event = field(default_factory=Event)
+    bytes_done: int = 0
+    #: None while it is not known.
+    bytes_total: int | None = None
+
+
+def pack(package: Package) -> bytes:
+    """Write a package as bytes, to be sealed."""
+    return _PACKAGE.dump_json(package)
+
+
+def unpack(plain: bytes) -> Package:
+    """Read what :func:`pack` wrote."""
+    return _PACKAGE.validate_json(plain)
+
+
+class Steps:
+    """The acts that the loop chooses from."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        #: Jobs whose data is being brought by this process.
+        self.provisioning: dict[JobId, Progress] = {}
+
+    def engine(self, job: Job) -> Engine:
+        """Give the engine that runs a job."""
+        return self.parts.engines[self.parts.environments[job.environment].engine]
+
+    def interrupt(self, job_id: JobId) -> None:
+        """Have a provisioning end soon, so that a wish is seen."""
+        self.provisioning[job_id].stop.set()
+
+    async def provision(self, job: Job) -> Job | None:
+        """Bring every input to its place; the job goes on to SUBMITTING, or ends with a log that says what is missing.
+
+        None when it was interrupted.
+        """
+        progress = self.provisioning[job.id] = Progress()
+        try:
+            package = unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
+            digests = await asyncio.to_thread(self._provision, job, package, progress)
+        except provisioning.Interrupted:
+            return None
+        except NoSpace:
+            return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
+        except AlgorithmMissing as problem:
+            return _failed(job, Outcome.ALGORITHM_FAILED, "algorithm_unavailable", problem.message)
+        except DataMissing as problem:
+            return _failed(job, Outcome.PROVIDER_FAILED, "data_unavailable", problem.message)
+        except asyncio.CancelledError:
+            progress.stop.set()
+            raise
+        finally:
+            del self.provisioning[job.id]
+        return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
+
+    def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[tuple[str, str], ...]:
+        folder = self.parts.workspace(job.id)
+        with provisioning.space_errors():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700, parents=True)
+            log = folder / _CONFIGURATION_LOG_NAME
+            brought = provisioning.bring(self.parts, package, folder, progress, log)
+            run = Run(
+                job.run_id,
+                package.container,
+                brought.binds,
+                brought.environment,
+                job.resources,
+            )
+            (folder / _RUN_FILE).write_text(json.dumps(asdict(run)), "utf-8")
+        return brought.digests
+
+    async def submit(self, job: Job) -> Job | None:
+        """Start the run; None when it is started, and the engine is to be looked at."""
+        engine = self.engine(job)
+        for number in range(1, job.attempt):
+            await engine.remove(run_id(job.id, number))
+        try:
+            text = await asyncio.to_thread((self.parts.workspace(job.id) / _RUN_FILE).read_text, "utf-8")
+            run = replace(_run_from(json.loads(text)), id=job.run_id)
+            await engine.submit(run)
+        except FileNotFoundError:
+            return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
+        except ImageRefused as problem:
+            await asyncio.to_thread(self._note, job, f"image {problem.message}")
+            return _failed(job, Outcome.ALGORITHM_FAILED, "image_refused", problem.message)
+        except NoSpace:
+            return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
+        return None
+
+    async def cancel(self, job: Job) -> None:
+        """Ask the run to end."""
+        await self.engine(job).cancel(job.run_id)
+
+    async def filter(self, job: Job) -> Job:
+        """Judge everything that the run left, its logs too."""
+        collected = await self._collected(job)
+        raw = await asyncio.to_thread(self._survey, job, collected)
+        return replace(job, phase=Phase.PUBLISHING, verdicts=review(raw, self.parts.limits))
+
+    def _survey(self, job: Job, collected: Collected | None) -> list[RawOutput]:
+        raw = outputs.survey(collected) if collected is not None else []
+        log = self.parts.workspace(job.id) / _CONFIGURATION_LOG_NAME
+        if log.is_file():
+            size, digest = outputs.hash_file(log)
+            raw.append(RawOutput(_CONFIGURATION_LOG_NAME, CONFIGURATION_LOG, size, digest))
+        return raw
+
+    async def publish(self, job: Job) -> Job:
+        """Store what may leave, and nothing else."""
+        collected = await self._collected(job)
+        results: list[ResultFile] = []
+        for verdict in job.verdicts:
+            try:
+                result = await self._put(job, verdict, collected)
+            except NoSpace:
+                message = "The provider has no space left for this job's results."
+                job = replace(job, outcome=Outcome.PROVIDER_FAILED, reason="no_space", message=message)
+                break
+            if result is not None:
+                results.append(result)
+        return replace(job, phase=Phase.CLEANING, results=_with_tar(job, results))
+
+    async def _put(self, job: Job, verdict: Verdict, collected: Collected | None) -> ResultFile | None:
+        raw = RawOutput(verdict.path, verdict.type, verdict.size, verdict.sha256)
+        output = release(raw, job.verdicts)
+        if output is None:
+            return None
+        if verdict.type == CONFIGURATION_LOG:
+            place = self.parts.workspace(job.id) / verdict.path
+        elif collected is None:
+            return None
+        else:
+            place = outputs.place_of(collected, verdict.path, verdict.type)
+        try:
+            key = await self.parts.results.put(job.id, job.attempt, output, lambda: place)
+        except StaleWrite:
+            return None
+        return ResultFile(output.path, output.size, output.type, output.sha256, key)
+
+    async def clean(self, job: Job) -> None:
+        """Leave nothing of the run behind but the released results."""
+        engine = self.engine(job)
+        for number in range(1, job.attempt + 1):
+            await engine.remove(run_id(job.id, number))
+        await asyncio.to_thread(shutil.rmtree, self.parts.workspace(job.id), ignore_errors=True)
+
+    async def forget(self, job: Job) -> None:
+        """Remove a deleted job with its results."""
+        await self.parts.results.delete(job.id)
+        await self.parts.store.remove(job.id)
+
+    async def remove_orphans(self) -> None:
+        """Remove workspaces and results that no stored job owns."""
+        folders = await asyncio.to_thread(_names_in, self.parts.workspaces)
+        kept = [JobId(job) for job in await self.parts.results.jobs()]
+        owners = await self.parts.store.known([*folders, *kept])
+        for job_id in folders:
+            if job_id not in owners:
+                await asyncio.to_thread(shutil.rmtree, self.parts.workspace(job_id), ignore_errors=True)
+        for job_id in kept:
+            if job_id not in owners:
+                await self.parts.results.delete(job_id)
+
+    async def _collected(self, job: Job) -> Collected | None:
+        try:
+            return await self.engine(job).collect(job.run_id)
+        except NotFound:
+            return None
+
+    def _note(self, job: Job, line: str) -> None:
+        with (self.parts.workspace(job.id) / _CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+
+def _failed(job: Job, outcome: Outcome, reason: str, message: str) -> Job:
+    return replace(job, phase=Phase.FILTERING, outcome=outcome, reason=reason, message=message)
+
+
+def _with_tar(job: Job, results: list[ResultFile]) -> tuple[ResultFile, ...]:
+    """Put the archive of all outputs behind the last of them."""
+    last = max((position for position, result in enumerate(results) if result.type == OUTPUT), default=None)
+    if last is None:
+        return tuple(results)
+    size = tarball.total(tarball.plan(results, job.created_at))
+    archive = ResultFile(tarball.TAR_NAME, size, OUTPUT, "", "")
+    return (*results[: last + 1], archive, *results[last + 1 :])
+
+
+def _run_from(record: dict[str, Any]) -> Run:
+    return _RUN.validate_python(record)
+
+
+_RUN: TypeAdapter[Run] = TypeAdapter(Run)
+
+
+def _names_in(folder: Path) -> list[JobId]:
+    return [JobId(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []

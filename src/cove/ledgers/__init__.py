@@ -1,0 +1,1 @@
+"""Chains: orders, assets and their owners, read over JSON-RPC."""

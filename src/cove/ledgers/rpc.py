@@ -1,0 +1,150 @@
+"""JSON-RPC to a chain's node: one small client over HTTP."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import httpx2
+
+from cove.core.errors import Unavailable
+
+MAX_ANSWER_BYTES: Final = 64 << 20
+"""Largest answer of a node that is read."""
+TOO_LARGE: Final = -32005
+"""Code of an answer that is too large, as nodes themselves use it."""
+
+
+class RpcError(Exception):
+    """The node understood a call and refused it.
+
+    Args:
+        code: JSON-RPC error code; 3 is a reverted call.
+        message: The node's words.
+        revert: What the reverted call returned; empty where the node did not say.
+    """
+
+    def __init__(self, code: int, message: str, revert: bytes = b"") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.revert = revert
+
+
+class Rpc(Protocol):
+    """Something that answers JSON-RPC calls: a node behind HTTP, or the chain in this process."""
+
+    async def call(self, method: str, params: Sequence[object] = ()) -> object:
+        """Call a method and give its result.
+
+        Raises:
+            RpcError: The node refused the call.
+            Unavailable: It did not answer, or not in JSON-RPC.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class HttpRpc:
+    """A node behind an HTTP URL. The URL may hold an access key, so that no text shows it.
+
+    Args:
+        url: Of the node.
+        chain_id: Of its chain, for the text of :class:`Unavailable`.
+        timeout: Seconds for a whole call.
+        max_answer: Bytes of the largest answer.
+    """
+
+    def __init__(self, url: str, chain_id: int, *, timeout: float = 20.0, max_answer: int = MAX_ANSWER_BYTES) -> None:
+        self._url = url
+        self._part = f"chain {chain_id}"
+        self._max_answer = max_answer
+        self._ids = itertools.count(1)
+        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+
+    async def call(self, method: str, params: Sequence[object] = ()) -> object:
+        """Call a method and give its result.
+
+        Raises:
+            RpcError: The node refused the call.
+            Unavailable: It did not answer, or not in JSON-RPC.
+        """
+        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+        return result_of(await self.exchange(body), self._part)
+
+    async def exchange(self, body: Mapping[str, object]) -> object:
+        """Send one JSON-RPC body and give the node's whole answer, parsed.
+
+        Raises:
+            RpcError: The answer is too large.
+            Unavailable: The node did not answer in JSON.
+        """
+        try:
+            async with self._client.stream("POST", self._url, json=body) as answer:
+                content = await self._read(answer)
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError):
+            raise Unavailable(self._part) from None
+        try:
+            parsed: object = json.loads(content)
+        except (ValueError, RecursionError):
+            raise Unavailable(
+                self._part, f"{self._part} answered HTTP status {answer.status_code} and no JSON"
+            ) from None
+        return parsed
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"HttpRpc({self._part})"
+
+    async def _read(self, answer: httpx2.Response) -> bytes:
+        content = bytearray()
+        async for chunk in answer.aiter_bytes():
+            content += chunk
+            if len(content) > self._max_answer:
+                raise RpcError(TOO_LARGE, f"the answer has more than {self._max_answer} bytes")
+        return bytes(content)
+
+
+def result_of(answer: object, part: str) -> object:
+    """Give the result that stands in a JSON-RPC answer.
+
+    Raises:
+        RpcError: It holds an error.
+        Unavailable: It is no JSON-RPC answer.
+    """
+    if isinstance(answer, dict):
+        error = answer.get("error")
+        if isinstance(error, dict):
+            raise _error_of(error)
+        if error is None and "result" in answer:
+            result: object = answer["result"]
+            return result
+    raise Unavailable(part, f"{part} did not answer in JSON-RPC")
+
+
+def _error_of(error: Mapping[str, object]) -> RpcError:
+    code, message, data = error.get("code"), error.get("message"), error.get("data")
+    if isinstance(data, dict):  # some nodes put the revert data one level deeper
+        data = data.get("data")
+    try:
+        revert = bytes.fromhex(data.removeprefix("0x")) if isinstance(data, str) else b""
+    except ValueError:
+        revert = b""
+    return RpcError(code if isinstance(code, int) else 0, str(message)[:500], revert)

@@ -1,0 +1,42 @@
+"""Where data comes from: one module per type of file object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from cove.core.errors import DataMissing
+from cove.core.files import FileObject, LocalFile, UrlFile
+from cove.ports import FileSource
+
+SOURCES: Final[Mapping[str, str]] = {
+    "url": "cove.sources.url:UrlSource",
+    "local": "cove.sources.local:LocalSource",
+}
+"""Type of file objects, and the class that brings them. A new type is a line here, a class, and a run of
+``tests/contract/test_file_source.py``."""
+
+
+def type_of(file: FileObject) -> str:
+    """Give the name of a file object's type."""
+    match file:
+        case UrlFile():
+            return "url"
+        case LocalFile():
+            return "local"
+
+
+def source_for(file: FileObject, sources: Mapping[str, FileSource]) -> FileSource:
+    """Give the source that brings a file.
+
+    Args:
+        file: Which file.
+        sources: By type of the file object.
+
+    Raises:
+        DataMissing: This provider serves no files of that type.
+    """
+    kind = type_of(file)
+    if kind not in sources:
+        raise DataMissing(f"This provider serves no files of type {kind}.")
+    return sources[kind]

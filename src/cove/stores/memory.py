@@ -1,0 +1,160 @@
+"""Stores that forget everything at the end: for tests and for trying things out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from cove.core.errors import NotFound, Refused, StaleWrite
+from cove.core.job import Job, JobId, Phase
+from cove.core.nonce import nonce_sort_key
+from cove.ports import Finding, JobQuery
+from cove.stores.rules import check_move, duration, is_active, matches
+
+log = logging.getLogger("cove.stores")
+
+
+class MemoryJobStore:
+    """A ``JobStore`` in this process's memory; every method takes effect at once.
+
+    Args:
+        order_pays_again: False when an order pays for one job only, ever.
+    """
+
+    def __init__(self, *, order_pays_again: bool = True) -> None:
+        self._order_pays_again = order_pays_again
+        #: In the order in which they came.
+        self._jobs: dict[JobId, Job] = {}
+        self._packages: dict[JobId, bytes] = {}
+        #: The job that each order pays for now, or has paid for where it pays only once.
+        self._uses: dict[str, JobId] = {}
+        self._places: dict[JobId, int] = {}
+        self._next_place = itertools.count(1)
+
+    async def start(self) -> None:
+        """Say that nothing will be kept."""
+        log.warning("jobs are kept in memory and are lost when the service ends")
+
+    async def close(self) -> None:
+        """Do nothing: what is stored stays readable, so that a test can look at it."""
+
+    async def add(self, job: Job, package: bytes) -> None:
+        """Store a new job, its sealed package and the use of its orders, all or nothing."""
+        if job.id in self._jobs:
+            raise StaleWrite(f"Job {job.id} is stored already.")
+        if job.phase is not Phase.DONE:
+            self._take_orders(job)
+        self._jobs[job.id] = job
+        self._packages[job.id] = package
+        self._places[job.id] = next(self._next_place)
+
+    async def package(self, job_id: JobId) -> bytes:
+        """Give the sealed package."""
+        if job_id not in self._packages:
+            raise NotFound("There is no such job.")
+        return self._packages[job_id]
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Give a job, deleted ones too; None when there is none."""
+        return self._jobs.get(job_id)
+
+    async def find(self, query: JobQuery) -> Sequence[Job]:
+        """Give the jobs that match, the newest first; never one whose deletion was asked for."""
+        newest_first = reversed(self._jobs.values())
+        return list(itertools.islice((job for job in newest_first if matches(job, query)), max(0, query.limit)))
+
+    async def save(self, job: Job) -> Job:
+        """Write a job if nobody else did since it was read, and give it with its new version."""
+        stored = self._jobs.get(job.id)
+        if stored is None or stored.version != job.version:
+            raise StaleWrite(f"Job {job.id} was changed by somebody else.")
+        check_move(stored.phase, job.phase)
+        if stored.phase is Phase.DONE and job.phase is not Phase.DONE:
+            self._take_orders(job)
+            self._places[job.id] = next(self._next_place)
+        if stored.phase is not Phase.DONE and job.phase is Phase.DONE and self._order_pays_again:
+            self._free_orders(job.id)
+        after = replace(job, version=job.version + 1)
+        self._jobs[job.id] = after
+        return after
+
+    async def remove(self, job_id: JobId) -> None:
+        """Forget a job, its package and its orders' use. May be repeated."""
+        if self._order_pays_again:
+            self._free_orders(job_id)
+        self._jobs.pop(job_id, None)
+        self._packages.pop(job_id, None)
+        self._places.pop(job_id, None)
+
+    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
+        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        return self._queue(environment)[: max(0, limit)]
+
+    async def active(self) -> Sequence[Job]:
+        """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
+        return [job for job in self._jobs.values() if is_active(job)]
+
+    async def counts(self, environment: str) -> tuple[int, int]:
+        """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE."""
+        waiting = len(self._queue(environment))
+        unfinished = sum(1 for job in self._of(environment) if job.phase is not Phase.DONE)
+        return waiting, unfinished - waiting
+
+    async def position(self, job: Job) -> int:
+        """Give the place of an ACCEPTED job in its environment's queue: 1 is next, 0 means that it does not wait."""
+        waiting = [other.id for other in self._queue(job.environment)]
+        return waiting.index(job.id) + 1 if job.id in waiting else 0
+
+    async def durations(self, environment: str, limit: int = 20) -> Sequence[float]:
+        """Give the run times (seconds) of the newest finished jobs of an environment, the newest first."""
+        newest_first = reversed(list(self._of(environment)))
+        finished = [(job.finished_at, duration(job)) for job in newest_first]
+        timed = [(end, seconds) for end, seconds in finished if end is not None and seconds is not None]
+        timed.sort(key=lambda pair: -pair[0])
+        return [seconds for _, seconds in timed[: max(0, limit)]]
+
+    async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
+        """Say which of these jobs are stored, so that what no job owns can be removed."""
+        return frozenset(self._jobs.keys() & set(jobs))
+
+    async def examine(self) -> Sequence[Finding]:
+        """Say that nothing will be kept."""
+        seen = f"{len(self._jobs)} jobs are kept in memory and are lost when the service ends."
+        return [Finding("database", ok=True, seen=seen, advice="Use SQLite or PostgreSQL for a service.")]
+
+    def _of(self, environment: str) -> Iterator[Job]:
+        return (job for job in self._jobs.values() if job.environment == environment)
+
+    def _queue(self, environment: str) -> list[Job]:
+        waiting = [job for job in self._of(environment) if job.phase is Phase.ACCEPTED]
+        return sorted(waiting, key=lambda job: self._places[job.id])
+
+    def _take_orders(self, job: Job) -> None:
+        if any(self._uses.get(key, job.id) != job.id for key in job.order_keys):
+            raise Refused("agreementId", "in_use")
+        self._uses.update(dict.fromkeys(job.order_keys, job.id))
+
+    def _free_orders(self, job_id: JobId) -> None:
+        self._uses = {key: user for key, user in self._uses.items() if user != job_id}
+
+
+class MemoryNonceStore:
+    """A ``NonceStore`` in this process's memory."""
+
+    def __init__(self) -> None:
+        self._nonces: dict[str, str] = {}
+
+    async def last(self, address: str) -> str | None:
+        """Give the last nonce used, as the text it was sent in; None for an address that used none."""
+        return self._nonces.get(address.lower())
+
+    async def use(self, address: str, nonce: str) -> bool:
+        """Take a nonce; False when it is not greater than the last one used."""
+        key = nonce_sort_key(nonce)
+        last = self._nonces.get(address.lower())
+        if last is not None and key <= nonce_sort_key(last):
+            return False
+        self._nonces[address.lower()] = nonce
+        return True

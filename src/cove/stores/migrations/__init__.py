@@ -1,0 +1,1 @@
+"""Alembic's migrations; ``stores.schema`` runs them."""

@@ -1,0 +1,266 @@
+"""Jobs in SQLite or PostgreSQL, in the same SQL for both. Each method that writes is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, literal, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from cove.core.errors import NotFound, Refused, StaleWrite
+from cove.core.job import Job, JobId, Phase
+from cove.ports import Finding, JobQuery
+from cove.stores.codec import COLUMNS, decode, encode
+from cove.stores.database import Database, DatabaseConfig
+from cove.stores.rules import can_be_stored, check_move, matches
+from cove.stores.tables import HAS_DURATION, IS_ACTIVE, NOT_DONE, QUEUE, jobs, order_uses, packages
+
+_IDS_AT_ONCE: Final = 500
+
+_own = jobs.alias("own")
+
+_JOB: Final[Select[Any]] = select(*[jobs.c[name] for name in COLUMNS])
+_BY_ID: Final = _JOB.where(jobs.c.id == bindparam("key"))
+_PACKAGE: Final = select(packages.c.sealed).where(packages.c.job_id == bindparam("key"))
+_STORED: Final = select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key"))
+
+_IN_ENVIRONMENT: Final = jobs.c.environment == bindparam("environment")
+_WAITS: Final = jobs.c.phase == str(Phase.ACCEPTED)
+
+_ACTIVE: Final = _JOB.where(IS_ACTIVE).order_by(jobs.c.number)
+_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, _WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
+_COUNTS: Final = select(func.coalesce(func.sum(case((_WAITS, 1), else_=0)), 0), func.count()).where(
+    _IN_ENVIRONMENT, NOT_DONE
+)
+_PLACE: Final = select(_own.c.place).where(_own.c.id == bindparam("key"), _own.c.phase == str(Phase.ACCEPTED))
+_POSITION: Final = select(func.count()).where(
+    _IN_ENVIRONMENT, _WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
+)
+_DURATIONS: Final = (
+    select(jobs.c.duration)
+    .where(_IN_ENVIRONMENT, HAS_DURATION)
+    .order_by(jobs.c.finished_at.desc(), jobs.c.number.desc())
+    .limit(bindparam("limit"))
+)
+_KNOWN: Final = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+
+_NEXT_PLACE: Final = text(
+    "INSERT INTO counters (name, value) VALUES (:name, 1) "
+    "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
+)
+_TAKE_ORDER: Final = text(
+    "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
+    "ON CONFLICT (job_id, order_key) DO UPDATE SET active = excluded.active"
+)
+_FREE_ORDERS: Final = (
+    update(order_uses).where(order_uses.c.job_id == bindparam("key"), order_uses.c.active).values(active=False)
+)
+_PAID_FOR: Final = (
+    select(order_uses.c.job_id).where(order_uses.c.order_key.in_(bindparam("keys", expanding=True))).limit(1)
+)
+_SAVE: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("key"), jobs.c.version == bindparam("read_version"))
+    .returning(jobs.c.number)
+)
+
+
+class SqlJobStore:
+    """A ``JobStore`` in a database.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or of PostgreSQL, which may hold a password.
+        order_pays_again: False when an order pays for one job only, ever.
+        busy_seconds: How long to wait for a lock before ``Unavailable``.
+        connections: Connections at one time.
+
+    Raises:
+        SettingsWrong: The URL makes no sense, or its driver is not installed.
+    """
+
+    def __init__(
+        self, url: str, *, order_pays_again: bool = True, busy_seconds: float = 10.0, connections: int = 4
+    ) -> None:
+        #: Opened by :meth:`start` and closed by :meth:`close`; other stores may share it.
+        self.database = database = Database(DatabaseConfig(url, busy_seconds, connections))
+        self._order_pays_again = order_pays_again
+        self._by_id = database.point_read(_BY_ID, "key")
+        self._package_of = database.point_read(_PACKAGE, "key")
+
+    async def start(self) -> None:
+        """Open the database, and make or renew its tables where that is needed."""
+        await self.database.start()
+
+    async def close(self) -> None:
+        """Let what is under way end, and let go of connections."""
+        await self.database.close()
+
+    async def add(self, job: Job, package: bytes) -> None:
+        """Store a new job, its sealed package and the use of its orders, all or nothing."""
+        await self.database.write(lambda connection: _add(connection, job, package, pays_again=self._order_pays_again))
+
+    async def package(self, job_id: JobId) -> bytes:
+        """Give the sealed package."""
+        row = await self._package_of(job_id) if can_be_stored(job_id) else None
+        if row is None:
+            raise NotFound("There is no such job.")
+        return bytes(row[0])
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Give a job, deleted ones too; None when there is none."""
+        row = await self._by_id(job_id) if can_be_stored(job_id) else None
+        return None if row is None else decode(row)
+
+    async def find(self, query: JobQuery) -> Sequence[Job]:
+        """Give the jobs that match, the newest first; never one whose deletion was asked for."""
+        given = (query.job_id, query.owner, query.document_id, query.agreement_id)
+        if query.limit < 1 or not all(can_be_stored(part) for part in given if part is not None):
+            return ()
+        if query.job_id is not None:
+            job = await self.get(query.job_id)
+            return (job,) if job is not None and matches(job, query) else ()
+        return await self._jobs(_matching(query), {})
+
+    async def save(self, job: Job) -> Job:
+        """Write a job if nobody else did since it was read, and give it with its new version."""
+        return await self.database.write(lambda connection: _save(connection, job))
+
+    async def remove(self, job_id: JobId) -> None:
+        """Forget a job, its package and its orders' use. May be repeated."""
+        if can_be_stored(job_id):
+            await self.database.write(
+                lambda connection: _remove(connection, job_id, keep_orders=not self._order_pays_again)
+            )
+
+    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
+        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        return await self._jobs(_QUEUED, {"environment": environment, "limit": max(0, limit)})
+
+    async def active(self) -> Sequence[Job]:
+        """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
+        return await self._jobs(_ACTIVE, {})
+
+    async def counts(self, environment: str) -> tuple[int, int]:
+        """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE."""
+        row = await self.database.read(
+            lambda connection: connection.execute(_COUNTS, {"environment": environment}).one()
+        )
+        waiting, unfinished = int(row[0]), int(row[1])
+        return waiting, unfinished - waiting
+
+    async def position(self, job: Job) -> int:
+        """Give the place of an ACCEPTED job in its environment's queue: 1 is next, 0 means that it does not wait."""
+        own = {"environment": job.environment, "key": job.id}
+        return await self.database.read(lambda connection: int(connection.execute(_POSITION, own).scalar_one()))
+
+    async def durations(self, environment: str, limit: int = 20) -> Sequence[float]:
+        """Give the run times (seconds) of the newest finished jobs of an environment, the newest first."""
+        wanted = {"environment": environment, "limit": max(0, limit)}
+        return await self.database.read(lambda connection: connection.execute(_DURATIONS, wanted).scalars().all())
+
+    async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
+        """Say which of these jobs are stored, so that what no job owns can be removed."""
+        asked = {job for job in jobs if can_be_stored(job)}
+        return (
+            await self.database.read(lambda connection: frozenset(_stored_ids(connection, asked)))
+            if asked
+            else frozenset()
+        )
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the database."""
+        return await self.database.examine()
+
+    async def _jobs(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Job]:
+        # Decoded in the reader's thread as well: a hundred jobs are some milliseconds that the event loop can use.
+        return await self.database.read(
+            lambda connection: [decode(row) for row in connection.execute(statement, parameters)]
+        )
+
+
+def _matching(query: JobQuery) -> Select[Any]:
+    """Put a query into SQL so that its most telling part alone can choose the index.
+
+    Without statistics a planner may take the index of a dataset with a million jobs to find the twenty of an owner;
+    a column inside a function cannot be looked up in an index, so the other parts are written that way.
+    """
+    parts = [
+        (jobs.c.agreement, query.agreement_id and query.agreement_id.lower()),
+        (jobs.c.owner, query.owner and query.owner.lower()),
+        (jobs.c.dataset, query.document_id),
+    ]
+    statement = _JOB.where(jobs.c.delete_requested_at.is_(None)).order_by(jobs.c.number.desc()).limit(query.limit)
+    if query.open_only:
+        statement = statement.where(NOT_DONE)
+    indexed = False
+    for column, value in parts:
+        if value is not None:
+            statement = statement.where((func.coalesce(column, literal("")) if indexed else column) == value)
+            indexed = True
+    return statement
+
+
+def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> None:
+    values = {**encode(job), "place": _next_place(connection)}
+    if connection.execute(_STORED, {"key": job.id}).one_or_none() is not None:
+        raise StaleWrite(f"Job {job.id} is stored already.")
+    connection.execute(insert(jobs), values)
+    connection.execute(insert(packages), {"job_id": job.id, "sealed": package})
+    if not pays_again and connection.execute(_PAID_FOR, {"keys": job.order_keys}).first() is not None:
+        raise Refused("agreementId", "in_use")
+    if job.phase is not Phase.DONE:
+        _take_orders(connection, job)
+
+
+def _save(connection: Connection, job: Job) -> Job:
+    stored = connection.execute(_STORED, {"key": job.id}).one_or_none()
+    if stored is None or stored.version != job.version:
+        raise StaleWrite(f"Job {job.id} was changed by somebody else.")
+    before = Phase(stored.phase)
+    check_move(before, job.phase)
+    after = replace(job, version=job.version + 1)
+    values = {**encode(after), "key": job.id, "read_version": job.version}
+    # The condition holds always in SQLite, whose transaction began with the write lock; in PostgreSQL another service
+    # may have been quicker since the line above.
+    if connection.execute(_SAVE, values).one_or_none() is None:
+        raise StaleWrite(f"Job {job.id} was changed by somebody else.")
+    if before is not job.phase and job.phase is Phase.DONE:
+        connection.execute(_FREE_ORDERS, {"key": job.id})
+    if before is Phase.DONE and job.phase is not Phase.DONE:
+        place = _next_place(connection)
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(place=place))
+        _take_orders(connection, job)
+    return after
+
+
+def _take_orders(connection: Connection, job: Job) -> None:
+    # Sorted, so that two services that take the same orders cannot wait for each other.
+    uses = [{"job_id": job.id, "order_key": key, "active": True} for key in sorted(set(job.order_keys))]
+    if not uses:
+        return
+    try:
+        connection.execute(_TAKE_ORDER, uses)
+    except IntegrityError:
+        raise Refused("agreementId", "in_use") from None
+
+
+def _next_place(connection: Connection) -> int:
+    return int(connection.execute(_NEXT_PLACE, {"name": QUEUE}).scalar_one())
+
+
+def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None:
+    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+    connection.execute(delete(packages).where(packages.c.job_id == job_id))
+    if keep_orders:
+        connection.execute(_FREE_ORDERS, {"key": job_id})
+    else:
+        connection.execute(delete(order_uses).where(order_uses.c.job_id == job_id))
+
+
+def _stored_ids(connection: Connection, asked: Iterable[JobId]) -> Iterable[JobId]:
+    remaining = iter(asked)
+    while batch := list(islice(remaining, _IDS_AT_ONCE)):
+        yield from connection.execute(_KNOWN, {"ids": batch}).scalars()

@@ -1,0 +1,134 @@
+"""The tables, the same in SQLite and PostgreSQL. ``migrations/`` makes them; a test compares the two."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnClause,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    literal_column,
+)
+
+REVISIONS: Final = ("0001",)
+"""Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
+
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+_BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+
+metadata = MetaData()
+
+jobs = Table(
+    "jobs",
+    metadata,
+    # Counts up as jobs come in, so that "newest first" does not hang on a clock that may be set back.
+    Column("number", _NUMBER, Identity(), primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("environment", Text, nullable=False),
+    # In lower case, as they are searched; the document has them as they were given.
+    Column("owner", Text, nullable=False),
+    Column("agreement", Text, nullable=False),
+    # The main dataset's DID; empty without a dataset.
+    Column("dataset", Text, nullable=False),
+    # Place in the queue: taken from ``counters`` when a job is accepted, and again when it is restarted.
+    Column("place", _NUMBER, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("stop_requested_at", Double),
+    Column("delete_requested_at", Double),
+    # Seconds from the algorithm's start to DONE; null until then, and for a job that never started.
+    Column("duration", Double),
+    # True while the loop must look at it: under way, or with an open wish.
+    Column("active", Boolean, nullable=False),
+    # Everything else of the job, JSON (``codec.py``).
+    Column("document", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The planner uses a partial index only where the query says the same condition in the same words: no parameter, and not
+# SQLAlchemy's "active = 1" either.
+NOT_DONE: Final = jobs.c.phase != literal_column("'done'", String)
+IS_ACTIVE: Final[ColumnClause[Any]] = literal_column("active")
+HAS_DURATION: Final = jobs.c.duration.is_not(None)
+
+Index("jobs_owner", jobs.c.owner, jobs.c.number)
+Index("jobs_dataset", jobs.c.dataset, jobs.c.number)
+Index("jobs_agreement", jobs.c.agreement, jobs.c.number)
+Index(
+    "jobs_open",
+    jobs.c.environment,
+    jobs.c.phase,
+    jobs.c.place,
+    sqlite_where=NOT_DONE,
+    postgresql_where=NOT_DONE,
+)
+Index("jobs_open_owner", jobs.c.owner, jobs.c.number, sqlite_where=NOT_DONE, postgresql_where=NOT_DONE)
+Index("jobs_active", jobs.c.number, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
+Index(
+    "jobs_durations",
+    jobs.c.environment,
+    jobs.c.finished_at,
+    jobs.c.number,
+    jobs.c.duration,
+    sqlite_where=HAS_DURATION,
+    postgresql_where=HAS_DURATION,
+)
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    # Sealed by the vault before it comes here.
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+order_uses = Table(
+    "order_uses",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("order_key", Text, primary_key=True),
+    # False once its job is done; kept, so that it is known what an order paid for.
+    Column("active", Boolean, nullable=False),
+)
+Index("order_uses_key", order_uses.c.order_key)
+Index(
+    "order_uses_active",
+    order_uses.c.order_key,
+    unique=True,
+    sqlite_where=order_uses.c.active,
+    postgresql_where=order_uses.c.active,
+)
+
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("address", Text, primary_key=True),
+    # As it was sent.
+    Column("nonce", Text, nullable=False),
+    # ``core.nonce.nonce_sort_key`` of it; compared byte by byte whatever the database's language is.
+    Column("sort_key", _BYTEWISE, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", _NUMBER, nullable=False),
+)
+
+QUEUE: Final = "queue"
+"""The row of ``counters`` that gives places in the queue."""

@@ -1,0 +1,141 @@
+"""encrypt, decrypt, fileinfo, and the DDOs that this Cove knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cove import wire
+from cove.access.service import DecryptQuery
+from cove.core import messages
+from cove.core.errors import Invalid
+from cove.core.files import FileFacts
+from cove.web import auth, documentation
+from cove.web.errors import json_answer
+from cove.web.parsing import body_of, parameters, parse_json, read, required, whole_number
+from cove.wiring import Cove
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter()
+
+    @router.post(
+        f"{wire.API_PREFIX}/encrypt",
+        status_code=201,
+        summary="Encrypt to the provider's key",
+        responses={**documentation.responses(413), 201: {"content": {"text/plain": {}}}},
+        openapi_extra={
+            "parameters": [{"name": "chainId", "in": "query", "required": True, "schema": {"type": "string"}}],
+            "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
+        },
+    )
+    async def encrypt(request: Request) -> Response:
+        """Encrypt a file list or a DDO; the answer is 0x hex text."""
+        chain = whole_number(request.query_params.get("chainId"), "chainId")
+        if request.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
+            raise Invalid({"content-type": ["The Content-Type must be application/octet-stream."]})
+        plain = await body_of(request, house.options.max_body)
+        return Response(await house.access.encrypt(chain, plain), 201, media_type="text/plain")
+
+    @router.post(
+        f"{wire.API_PREFIX}/decrypt",
+        status_code=201,
+        summary="Decrypt a published DDO",
+        responses={**documentation.responses(413), 201: {"content": {"text/plain": {}}}},
+        openapi_extra=documentation.body(wire.DecryptRequest),
+    )
+    async def decrypt(request: Request) -> Response:
+        """Give a published DDO in clear, to whoever may have it."""
+        asked = read(wire.DecryptRequest, await parameters(request, house.options.max_body))
+        required(asked, "decrypterAddress", "chainId", "nonce", "signature", "dataNftAddress")
+        query = _decrypt_query(asked)
+        nonce = messages.parse_nonce(asked.nonce)
+        text = messages.decrypt(
+            asked.transactionId or "",
+            asked.dataNftAddress or "",
+            asked.decrypterAddress or "",
+            asked.chainId or "",
+            nonce,
+        )
+        await auth.prove(house, asked.decrypterAddress or "", text, nonce, asked.signature or "")
+        return Response(await house.access.decrypt(query), 201, media_type="text/plain")
+
+    @router.post(
+        f"{wire.API_PREFIX}/fileinfo",
+        response_model=list[wire.FileInfo],
+        summary="What can be told of a file",
+        responses=documentation.responses(413),
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {
+            "type": "object",
+            "properties": {
+                "did": {"type": "string", "description": "DID of an asset, with serviceId; or a file object instead"},
+                "serviceId": {"type": "string"},
+                "type": {"type": "string", "description": "url"},
+                "url": {"type": "string"},
+                "method": {"type": "string"},
+                "checksum": {"type": "boolean", "description": "Give the sha256 too"},
+            },
+        }}}}},
+    )  # fmt: skip
+    async def fileinfo(request: Request) -> Response:
+        """Look at the files of a service, or at a file that the body describes; valid is false where none is."""
+        body = parse_json(await body_of(request, house.options.max_body))
+        checksum = body.get("checksum") is True or str(body.get("checksum")).lower() == "true"
+        did = body.get("did") or body.get("documentId")
+        if did is None:
+            facts = await house.access.file_info_by_object(body, checksum=checksum)
+        else:
+            service = body.get("serviceId")
+            if not isinstance(service, str) or not service:
+                raise Invalid({"serviceId": ["The serviceId field is required."]})
+            facts = await house.access.file_info_by_did(messages.parse_did(did, "did"), service, checksum=checksum)
+        return json_answer([_facts(index, entry) for index, entry in enumerate(facts)])
+
+    @router.get(
+        "/api/aquarius/assets/ddo/{did}",
+        response_model=dict[str, Any],
+        summary="A published DDO",
+        responses=documentation.responses(404),
+    )
+    async def document(did: str) -> Response:
+        """Give the DDO of a published asset."""
+        text = await house.access.asset_document(messages.parse_did(did, "did"))
+        return Response(text.encode(), media_type="application/json")
+
+    return router
+
+
+def _decrypt_query(asked: wire.DecryptRequest) -> DecryptQuery:
+    return DecryptQuery(
+        decrypter=auth.address(asked.decrypterAddress, "decrypterAddress"),
+        chain_id=whole_number(asked.chainId, "chainId"),
+        nft=auth.address(asked.dataNftAddress, "dataNftAddress"),
+        transaction_id=messages.parse_tx(asked.transactionId, "transactionId") if asked.transactionId else None,
+        document=_hex(asked.encryptedDocument, "encryptedDocument"),
+        flags=whole_number(asked.flags, "flags", 255) if asked.flags is not None else 0,
+        document_hash=_hex(asked.documentHash, "documentHash"),
+    )
+
+
+def _hex(text: str | None, field: str) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise Invalid({field: [f"The {field} must be hexadecimal."]}) from None
+
+
+def _facts(index: int, facts: FileFacts) -> dict[str, Any]:
+    answer: dict[str, Any] = {"type": facts.type, "valid": facts.valid, "index": index}
+    if facts.valid:
+        answer["contentLength"] = "" if facts.content_length is None else str(facts.content_length)
+        answer["contentType"] = facts.content_type
+        answer["filename"] = facts.filename
+    if facts.checksum is not None:
+        answer |= {"checksum": facts.checksum, "checksumType": "sha256"}
+    return answer

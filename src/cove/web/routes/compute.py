@@ -1,0 +1,231 @@
+"""Start, restart, status, stop and delete of jobs, and what a job would cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cove import wire
+from cove.core import messages
+from cove.core.errors import BadSignature, Invalid
+from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
+from cove.ports import JobQuery
+from cove.web import auth, documentation, status
+from cove.web.errors import json_answer
+from cove.web.parsing import body_of, parameters, parse_json, read, required, whole_number
+from cove.wiring import Cove
+
+_PATH = f"{wire.API_PREFIX}/compute"
+_ONE_OF = "documentId, jobId, consumerAddress or agreementId"
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter()
+
+    @router.post(
+        _PATH,
+        response_model=list[wire.StatusObject],
+        summary="Start or restart a job",
+        responses=documentation.responses(404, 413, 429),
+        openapi_extra=documentation.body(wire.StartCompute),
+    )
+    async def start(request: Request) -> Response:
+        """Start a job, or run a finished one again when jobId is given."""
+        body = read(wire.StartCompute, parse_json(await body_of(request, house.options.max_body)))
+        required(body, "consumerAddress", "signature", "nonce", *(() if body.jobId else ("dataset", "algorithm")))
+        nonce = messages.parse_nonce(body.nonce)
+        document = (body.dataset.documentId if body.dataset else None) or ""
+        text = messages.start_compute(body.consumerAddress or "", body.jobId or "", document, nonce)
+        parsed = None if body.jobId else _start_request(body, auth.address(body.consumerAddress))
+        owner = await auth.prove(house, body.consumerAddress or "", text, nonce, body.signature or "")
+        if body.jobId:
+            job_id = messages.parse_job_id(body.jobId)
+            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs)
+        else:
+            view = await house.jobs.start(parsed or _start_request(body, owner))
+        return json_answer([status.full(view, house.clock.now())])
+
+    @router.get(
+        _PATH,
+        response_model=list[wire.StatusObject],
+        summary="Status of jobs",
+        responses=documentation.responses(),
+        openapi_extra=documentation.query(wire.JobSelector),
+    )
+    async def find(request: Request) -> Response:
+        """Give the status of the jobs that match; an empty list when there are none."""
+        chosen = await _selector(house, request)
+        query = _query(chosen)
+        if chosen.signature:
+            owner = await _prove(house, chosen)
+            query = _query(chosen, owner)
+            links = _links(house, request)
+            return json_answer([status.full(view, house.clock.now(), links) for view in await house.jobs.find(query)])
+        if not house.options.public_status:
+            raise BadSignature("This provider answers to signed requests only.", hint="Send nonce and signature.")
+        if query.job_id is not None:
+            return json_answer([status.full(view, house.clock.now()) for view in await house.jobs.find(query)])
+        if query.owner is None:
+            return json_answer([])
+        return json_answer([status.reduced(view) for view in await house.jobs.find(query)])
+
+    @router.put(
+        _PATH,
+        response_model=list[wire.StatusObject],
+        summary="Stop jobs",
+        responses=documentation.responses(413),
+        openapi_extra=documentation.query_or_body(wire.JobSelector),
+    )
+    async def stop(request: Request) -> Response:
+        """Stop every job of the caller's that matches; results so far are kept."""
+        return await _wish(house, request, delete=False)
+
+    @router.delete(
+        _PATH,
+        response_model=list[wire.StatusObject],
+        summary="Delete jobs",
+        responses=documentation.responses(413),
+        openapi_extra=documentation.query_or_body(wire.JobSelector),
+    )
+    async def delete(request: Request) -> Response:
+        """Stop and remove every job of the caller's that matches, with everything of it."""
+        return await _wish(house, request, delete=True)
+
+    @router.post(
+        f"{wire.API_PREFIX}/initializeCompute",
+        response_model=wire.Initialized,
+        summary="What a job needs to be paid",
+        responses=documentation.responses(413),
+        openapi_extra=documentation.body(wire.InitializeCompute),
+    )
+    async def initialize(request: Request) -> Response:
+        """Quote a job: one entry per dataset and the algorithm; one of them carries the environment's fee."""
+        body = read(wire.InitializeCompute, parse_json(await body_of(request, house.options.max_body)))
+        required(body, "datasets", "algorithm", "compute", "consumerAddress")
+        quotes, algorithm = await house.jobs.quote(_quote_request(body))
+        answer: dict[str, Any] = {"datasets": [_quote(quote) for quote in quotes]}
+        if algorithm is not None:
+            answer["algorithm"] = _quote(algorithm)
+        return json_answer(answer)
+
+    return router
+
+
+async def _wish(house: Cove, request: Request, *, delete: bool) -> Response:
+    chosen = await _selector(house, request)
+    required(chosen, "consumerAddress", "signature", "nonce")
+    query = _query(chosen)
+    if (query.job_id, query.document_id, query.agreement_id) == (None, None, None) and delete:
+        raise Invalid({"jobId": ["At least one of documentId, jobId is required."]})
+    owner = await _prove(house, chosen)
+    query = _query(chosen, owner)
+    views = await (house.jobs.delete(query) if delete else house.jobs.stop(query))
+    return json_answer([status.full(view, house.clock.now()) for view in views])
+
+
+async def _selector(house: Cove, request: Request) -> wire.JobSelector:
+    chosen = read(wire.JobSelector, await parameters(request, house.options.max_body))
+    if not (chosen.documentId or chosen.jobId or chosen.consumerAddress or chosen.agreementId):
+        raise Invalid({"jobId": [f"At least one of {_ONE_OF} is required."]})
+    return chosen
+
+
+def _query(chosen: wire.JobSelector, owner: str | None = None) -> JobQuery:
+    return JobQuery(
+        job_id=messages.parse_job_id(chosen.jobId) if chosen.jobId else None,
+        owner=owner or (auth.address(chosen.consumerAddress) if chosen.consumerAddress else None),
+        document_id=messages.parse_did(chosen.documentId, "documentId") if chosen.documentId else None,
+        agreement_id=messages.parse_tx(chosen.agreementId, "agreementId") if chosen.agreementId else None,
+    )
+
+
+async def _prove(house: Cove, chosen: wire.JobSelector) -> str:
+    required(chosen, "consumerAddress", "signature", "nonce")
+    nonce = messages.parse_nonce(chosen.nonce)
+    document = messages.parse_did(chosen.documentId, "documentId") if chosen.documentId else ""
+    text = messages.stop_compute(chosen.consumerAddress or "", chosen.jobId or "", document, nonce)
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, chosen.signature or "")
+
+
+def _links(house: Cove, request: Request) -> status.Links:
+    base = house.public_url or str(request.base_url).rstrip("/")
+    return status.Links(house.vault, base, int(house.clock.now()) + house.options.link_seconds)
+
+
+def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
+    if body.dataset is None or body.algorithm is None:
+        raise Invalid({"dataset": ["The dataset field is required."]})
+    others = (*(body.additionalDatasets or ()), *(body.additionalInputs or ()))
+    return StartRequest(
+        consumer=owner,
+        environment=body.environment or "",
+        datasets=tuple(_asset(entry) for entry in (body.dataset, *others)),
+        algorithm=None if body.algorithm.meta else _algorithm(body.algorithm),
+        raw=_raw(body.algorithm),
+        custom_data=json.dumps(body.algorithm.algocustomdata or {}, default=float),
+        environment_variables=tuple((body.envs or {}).items()),
+        layout=body.layout,
+    )
+
+
+def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:
+    if not body.datasets or body.algorithm is None or body.compute is None:
+        raise Invalid({"datasets": ["The datasets field is required."]})
+    return QuoteRequest(
+        consumer=auth.address(body.consumerAddress),
+        environment=body.compute.env or "",
+        valid_until=whole_number(body.compute.validUntil, "compute.validUntil"),
+        datasets=tuple(_asset(entry) for entry in body.datasets),
+        algorithm=None if body.algorithm.meta else _algorithm(body.algorithm),
+        raw=_raw(body.algorithm),
+    )
+
+
+def _asset(entry: wire.DatasetRef) -> AssetRequest:
+    return _request(entry.documentId, entry.serviceId, entry.transferTxId, entry.userdata)
+
+
+def _algorithm(entry: wire.AlgorithmRef) -> AssetRequest:
+    return _request(entry.documentId, entry.serviceId, entry.transferTxId, entry.userdata)
+
+
+def _request(did: str | None, service: str | None, tx: str | None, userdata: dict[str, Any] | None) -> AssetRequest:
+    return AssetRequest(
+        messages.parse_did(did, "documentId") if did else None,
+        service,
+        messages.parse_tx(tx, "transferTxId") if tx else None,
+        json.dumps(userdata or {}, default=float),
+    )
+
+
+def _raw(entry: wire.AlgorithmRef) -> RawAlgorithm | None:
+    meta = entry.meta
+    if meta is None:
+        return None
+    container = meta.container or wire.ContainerRef()
+    return RawAlgorithm(
+        meta.rawcode, meta.url, container.entrypoint, container.image, container.tag, container.checksum
+    )
+
+
+def _quote(quote: Quote) -> dict[str, Any]:
+    answer: dict[str, Any] = {"datatoken": quote.datatoken}
+    if quote.valid_order is not None:
+        answer["validOrder"] = quote.valid_order
+    if quote.fee is not None:
+        answer["providerFee"] = {
+            "providerFeeAddress": quote.fee.fee_address,
+            "providerFeeToken": quote.fee.fee_token,
+            "providerFeeAmount": str(quote.fee.amount),
+            "providerData": "0x" + quote.fee.provider_data.hex(),
+            "v": quote.fee.v,
+            "r": "0x" + quote.fee.r.hex(),
+            "s": "0x" + quote.fee.s.hex(),
+            "validUntil": quote.fee.valid_until,
+        }
+    return answer

@@ -1,0 +1,143 @@
+"""computeResult: the released files, whole or by range."""
+
+from __future__ import annotations
+
+import hmac
+import mimetypes
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from cove import wire
+from cove.core import messages
+from cove.core.errors import BadSignature
+from cove.jobs.requests import ResultPart
+from cove.web import auth, documentation
+from cove.web.errors import json_answer
+from cove.web.parsing import parameters, read, required, whole_number
+from cove.web.status import link_proof
+from cove.wiring import Cove
+
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
+_MAX_INDEX: Final = 1_000_000
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter()
+
+    @router.api_route(
+        f"{wire.API_PREFIX}/computeResult",
+        methods=["GET", "HEAD"],
+        summary="One result of a job",
+        responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
+        openapi_extra=documentation.query(wire.ResultSelector, required=("jobId", "index")),
+    )
+    async def result(request: Request) -> Response:
+        """Stream a released file; ranges are honoured. HEAD takes a nonce as GET does."""
+        chosen = read(wire.ResultSelector, await parameters(request, house.options.max_body))
+        required(chosen, "jobId", "index")
+        index = whole_number(chosen.index, "index", _MAX_INDEX)
+        job_id = messages.parse_job_id(chosen.jobId)
+        owner = None if await _linked(house, chosen, index) else await _owner(house, chosen)
+        part = await house.jobs.result(owner, job_id, index)
+        return _answer(house, request, part, index)
+
+    return router
+
+
+async def _owner(house: Cove, chosen: wire.ResultSelector) -> str:
+    required(chosen, "consumerAddress", "nonce", "signature")
+    nonce = messages.parse_nonce(chosen.nonce)
+    text = messages.compute_result(chosen.consumerAddress or "", chosen.jobId or "", chosen.index or "", nonce)
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, chosen.signature or "")
+
+
+async def _linked(house: Cove, chosen: wire.ResultSelector, index: int) -> bool:
+    """Say whether the request is one of our own links; a bad one is refused."""
+    if not chosen.link:
+        return False
+    expires = whole_number(chosen.expires, "expires")
+    attempt = await house.jobs.attempt_of(messages.parse_job_id(chosen.jobId))
+    if attempt is not None:
+        proof = link_proof(house.vault, chosen.jobId or "", attempt, index, expires)
+        if hmac.compare_digest(proof.encode(), chosen.link.encode()) and house.clock.now() <= expires:
+            return True
+    raise BadSignature("The link is not valid any more.", hint="Ask for the status again, signed.")
+
+
+def _answer(house: Cove, request: Request, part: ResultPart, index: int) -> Response:
+    etag = f'"{part.etag}"'
+    headers = {
+        "Content-Disposition": disposition(part.filename),
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+        "Cache-Control": "private, no-store",
+    }
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    asked = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
+    span = byte_range(asked, part.size)
+    if span is None:
+        return json_answer({"error": "The range is not in the file."}, 416, {"Content-Range": f"bytes */{part.size}"})
+    first, length = span
+    partial = asked is not None and (first, length) != (0, part.size)
+    if partial:
+        headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{part.size}"
+    headers["Content-Length"] = str(length)
+    kind = _media_type(part.filename)
+    code = 206 if partial else 200
+    if request.method == "HEAD" or length == 0:
+        return Response(None, code, headers, kind)
+    return StreamingResponse(house.jobs.read(part, index, first, length), code, headers, kind)
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Give first byte and length of what a Range header asks for; None when it lies outside of the file.
+
+    What is no single byte range is ignored, as RFC 9110 allows, and means the whole file.
+    """
+    match = _RANGE.fullmatch(header or "")
+    if match is None or match.groups() == ("", ""):
+        return 0, size
+    start, end = match.groups()
+    if not start:
+        length = min(int(end), size)
+        return (size - length, length) if length else None
+    first = int(start)
+    last = min(int(end), size - 1) if end else size - 1
+    if end and int(end) < first:
+        return 0, size
+    return (first, last - first + 1) if first < size else None
+
+
+def disposition(filename: str) -> str:
+    """Give a Content-Disposition that never renders and that ocean.js can read (no blanks, no quotes)."""
+    name = filename.rpartition("/")[2]
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name) or "result"
+    header = f"attachment;filename={plain}"
+    return header if plain == name else f"{header};filename*=UTF-8''{quote(name, safe='')}"
+
+
+_SAFE: Final[Mapping[str, str]] = {
+    "text/csv": "text/csv",
+    "application/json": "application/json",
+    "text/plain": "text/plain; charset=utf-8",
+    "image/png": "image/png",
+    "image/jpeg": "image/jpeg",
+    "application/x-tar": "application/x-tar",
+}
+
+
+def _media_type(filename: str) -> str:
+    """Give a type that no browser runs: what could hold a script is sent as bytes."""
+    if filename.endswith(".log"):
+        return "text/plain; charset=utf-8"
+    return _SAFE.get(mimetypes.guess_type(filename)[0] or "", "application/octet-stream")

@@ -1,0 +1,112 @@
+"""The root document, health, nonces and environments."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+import cove
+from cove import wire
+from cove.core.environment import Environment
+from cove.jobs.requests import EnvironmentView
+from cove.web import auth, documentation
+from cove.web.errors import json_answer
+from cove.wiring import Cove
+
+_GIB = 1 << 30
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter()
+
+    @router.get("/", response_model=wire.Root, summary="Root document")
+    async def root() -> Response:
+        """Say what this is, which chains it serves, and where its endpoints are."""
+        return json_answer(
+            {
+                "software": "Cove",
+                "version": cove.__version__,
+                "chainIds": list(house.chain_ids),
+                "providerAddress": house.vault.address,
+                "providerAddresses": {str(chain): house.vault.address for chain in house.chain_ids},
+                "serviceEndpoints": wire.SERVICE_ENDPOINTS,
+            }
+        )
+
+    @router.get("/health", summary="Health")
+    async def health() -> Response:
+        """Answer as soon as the service is up."""
+        return json_answer({"status": "ok"})
+
+    @router.get("/api/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(documentation.PAGE)
+
+    @router.get(
+        f"{wire.API_PREFIX}/nonce",
+        response_model=wire.NonceAnswer,
+        summary="Last nonce",
+        responses=documentation.responses(),
+        openapi_extra={
+            "parameters": [{"name": "userAddress", "in": "query", "required": True, "schema": {"type": "string"}}]
+        },
+    )
+    async def nonce(request: Request) -> Response:
+        """Give the last nonce that an account used; null when it used none."""
+        account = auth.address(request.query_params.get("userAddress"), "userAddress")
+        return json_answer({"nonce": await house.nonces.last(account)})
+
+    @router.get(
+        f"{wire.API_PREFIX}/computeEnvironments",
+        response_model=dict[str, list[wire.Environment]],
+        summary="Compute environments",
+        responses=documentation.responses(),
+    )
+    async def environments() -> Response:
+        """Give the environments of each chain, with their present load."""
+        views = {view.id: view for view in await house.jobs.environments()}
+        return json_answer(
+            {
+                str(chain): [_environment(house, entry, views[entry.id], chain) for entry in house.environments]
+                for chain in house.chain_ids
+            }
+        )
+
+    return router
+
+
+def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: int) -> dict[str, Any]:
+    limits = entry.resources
+    return {
+        "id": entry.id,
+        "cpuNumber": limits.cpus,
+        "cpuType": platform.machine(),
+        "gpuNumber": 0,
+        "gpuType": "",
+        "nCPU": limits.cpus,
+        "nGPU": 0,
+        "ramGB": round(limits.memory_bytes / _GIB, 3),
+        "diskGB": round(limits.disk_bytes / _GIB, 3),
+        "priceMin": float(entry.price_per_minute),
+        "feeToken": entry.fee_token(chain),
+        "desc": entry.description or f"{os.cpu_count()} processors, engine {entry.engine}",
+        "currentJobs": view.running,
+        "maxJobs": entry.max_jobs,
+        "queuedJobs": view.queued,
+        "queueWaitSeconds": view.queue_wait_seconds,
+        "consumerAddress": house.vault.address,
+        "storageExpiry": house.options.storage_expiry,
+        "maxJobDuration": limits.time_seconds,
+        "lastSeen": str(time.time()),
+        "allowedChainId": [chain],
+        "engine": entry.engine,
+        "images": list(entry.images),
+        "network": "none",
+    }

@@ -1,0 +1,67 @@
+"""Every question is answered through an index, so that a million finished jobs cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, Update
+from tests.support.jobs import ALICE
+
+from cove.core.job import JobId
+from cove.ports import JobQuery
+from cove.stores import SqlJobStore, sql
+from cove.stores.database import sqlite_url
+
+ENVIRONMENT = {"environment": "default"}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlJobStore]:
+    store = SqlJobStore(sqlite_url(tmp_path / "cove.db"))
+    await store.start()
+    yield store
+    await store.close()
+
+
+async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: dict[str, Any]) -> str:
+    compiled = statement.compile(dialect=store.database._engine.dialect).construct_expanded_state(parameters)
+    values = tuple(compiled.parameters[name] for name in compiled.positiontup or ())
+    return await store.database.read(
+        lambda connection: "; ".join(
+            str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled.statement}", values)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "index"),
+    [
+        (sql._BY_ID, {"key": "a"}, "sqlite_autoindex_jobs_1 (id=?)"),
+        (sql._ACTIVE, {}, "jobs_active"),
+        (sql._QUEUED, {**ENVIRONMENT, "limit": 9}, "jobs_open (environment=? AND phase=?)"),
+        (sql._COUNTS, ENVIRONMENT, "COVERING INDEX jobs_open (environment=?)"),
+        (
+            sql._POSITION,
+            {**ENVIRONMENT, "key": "a"},
+            "COVERING INDEX jobs_open (environment=? AND phase=? AND place<?)",
+        ),
+        (sql._DURATIONS, {**ENVIRONMENT, "limit": 9}, "COVERING INDEX jobs_durations (environment=?)"),
+        (sql._matching(JobQuery(owner=ALICE)), {}, "jobs_owner (owner=?)"),
+        (sql._matching(JobQuery(owner=ALICE, document_id="d")), {}, "jobs_owner (owner=?)"),
+        (sql._matching(JobQuery(owner=ALICE, open_only=True)), {}, "jobs_open_owner (owner=?)"),
+        (sql._matching(JobQuery(document_id="d")), {}, "jobs_dataset (dataset=?)"),
+        (sql._matching(JobQuery(agreement_id="0x", owner=ALICE, document_id="d")), {}, "jobs_agreement (agreement=?)"),
+        (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
+        (sql._PAID_FOR, {"keys": ["a", "b"]}, "order_uses_key (order_key=?)"),
+        (sql._FREE_ORDERS, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
+    ],
+)
+async def test_an_index_answers(
+    store: SqlJobStore, statement: Select[Any] | Update, parameters: dict[str, Any], index: str
+) -> None:
+    steps = await plan(store, statement, parameters)
+    assert index in steps
+    assert "TEMP B-TREE" not in steps

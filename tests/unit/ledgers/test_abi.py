@@ -1,0 +1,93 @@
+"""The hard-coded signatures against the contracts that were published, and decoding of hostile logs."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from typing import Any
+
+import pytest
+from eth_abi import encode
+from eth_hash.auto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cove.ledgers import abi
+
+EVENTS = {
+    "ERC20Template": (abi.ORDER_STARTED, abi.ORDER_REUSED, abi.PROVIDER_FEE, abi.TRANSFER),
+    "ERC20TemplateEnterprise": (abi.ORDER_STARTED, abi.ORDER_REUSED, abi.PROVIDER_FEE, abi.TRANSFER),
+    "ERC721Template": (abi.METADATA_CREATED, abi.METADATA_UPDATED),
+}
+CALLS = {
+    "ERC721Factory": (abi.ERC721_LIST,),
+    "ERC721Template": (abi.OWNER_OF, abi.GET_METADATA, abi.IS_DEPLOYED),
+    "MockOcean": (abi.DECIMALS,),
+}
+
+
+def artifact(name: str, kind: str) -> dict[str, Any]:
+    pytest.importorskip("artifacts", reason="needs: pip install ocean-contracts")
+    content = json.loads((importlib.resources.files("artifacts") / f"{name}.json").read_bytes())
+    return {entry["name"]: entry for entry in content["abi"] if entry["type"] == kind}
+
+
+@pytest.mark.parametrize(("contract", "event"), [(name, event) for name in EVENTS for event in EVENTS[name]])
+def test_events_are_those_of_the_contracts(contract: str, event: abi.Event) -> None:
+    inputs = artifact(contract, "event")[event.name]["inputs"]
+    assert [(kind, indexed) for _, kind, indexed in event.fields] == [(i["type"], i["indexed"]) for i in inputs]
+    assert event.topic == "0x" + keccak(event.signature.encode()).hex()
+
+
+@pytest.mark.parametrize(("contract", "call"), [(name, call) for name in CALLS for call in CALLS[name]])
+def test_calls_are_those_of_the_contracts(contract: str, call: abi.Call) -> None:
+    function = artifact(contract, "function")[call.name]
+    assert [i["type"] for i in function["inputs"]] == list(call.inputs)
+    assert [o["type"] for o in function["outputs"]] == list(call.outputs)
+
+
+def test_known_hashes() -> None:
+    assert abi.TRANSFER.topic == "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+    assert abi.IS_VALID_SIGNATURE.selector.hex() == "1626ba7e"
+
+
+def topic(address: str) -> str:
+    return "0x" + address[2:].rjust(64, "0")
+
+
+def test_a_log_is_read() -> None:
+    one, two = "0x" + "a" * 40, "0x" + "b" * 40
+    log = {"topics": [abi.TRANSFER.topic, topic(one), topic(two)], "data": "0x" + encode(["uint256"], [7]).hex()}
+    assert abi.TRANSFER.read(log) == {"from": abi.checksum(one), "to": abi.checksum(two), "value": 7}
+
+
+@given(
+    st.lists(st.binary(min_size=32, max_size=32), max_size=4),
+    st.binary(max_size=600),
+    st.sampled_from([event for events in EVENTS.values() for event in events]),
+)
+def test_no_data_makes_reading_fail(topics: list[bytes], data: bytes, event: abi.Event) -> None:
+    log = {"topics": [event.topic, *("0x" + raw.hex() for raw in topics)], "data": "0x" + data.hex()}
+    found = event.read(log)
+    assert found is None or set(found) == {name for name, _, _ in event.fields}
+
+
+def test_a_length_that_is_not_there_is_refused_at_once() -> None:
+    """An offset or a length of 2^255 must neither crash nor take memory."""
+    huge = (2**255).to_bytes(32, "big")
+    log = {"topics": [abi.METADATA_CREATED.topic, topic("0x" + "a" * 40)], "data": "0x" + (huge * 8).hex()}
+    assert abi.METADATA_CREATED.read(log) is None
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "0x", "5", "0xzz", "0x" + "f" * 65, [], {}, "0x-1", "0x1_0"])
+def test_what_is_no_quantity_is_refused(value: object) -> None:
+    with pytest.raises(abi.BadAnswer):
+        abi.quantity(value)
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "abc", "0xabc", "0xzz", []])
+def test_what_is_no_data_is_refused(value: object) -> None:
+    with pytest.raises(abi.BadAnswer):
+        abi.raw(value)
+    with pytest.raises(abi.BadAnswer):
+        abi.raw("0x1234", 3)
