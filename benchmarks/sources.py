@@ -2,7 +2,7 @@
 
     python benchmarks/sources.py [--bytes 1073741824] [--rounds 5] [--folder /tmp]
 
-nginx serves the file on loopback from a folder and a port of its own (Debian: ``apt-get install nginx-light curl``). They
+nginx serves the file on loopback from a folder and port of its own (Debian: ``apt-get install nginx-light curl``). They
 take turns, each round beginning with the other one, and the ratio of their medians is what counts: speeds of one
 machine say little of another.
 """

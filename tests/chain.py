@@ -65,7 +65,7 @@ class Ocean:
         return "0x" + self.vault.encrypt(plain).hex()
 
     async def publish(
-        self, *, endpoint: str = PROVIDER_URL, timeout: int = 3600, wallet: Wallet | None = None
+        self, *, endpoint: str = PROVIDER_URL, service_timeout: int = 3600, wallet: Wallet | None = None
     ) -> Published:
         """Publish a dataset with an access service (index 0) and a compute service (index 1) on one datatoken."""
         services = (

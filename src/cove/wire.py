@@ -101,12 +101,16 @@ def _plain_text(value: object) -> object:
 NumberText = Annotated[str, BeforeValidator(_plain_text)]
 
 
+def _no_number(name: str) -> object:
+    raise ValueError(name)
+
+
 def _json_object(value: object) -> object:
     """Accept an object that was sent as JSON text (``userdata`` and ``output`` come both ways)."""
     if isinstance(value, str) and value.strip():
         try:
-            return json.loads(value)
-        except ValueError:
+            return json.loads(value, parse_float=Decimal, parse_constant=_no_number)
+        except (ValueError, RecursionError):
             return value
     return None if value == "" else value
 

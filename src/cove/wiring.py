@@ -92,7 +92,7 @@ class Cove:
 class Connect(Protocol):
     """Opens a chain's JSON-RPC; the demo and the tests give the in-process chain here."""
 
-    def __call__(self, chain: ChainSettings) -> Rpc:
+    def __call__(self, chain: ChainSettings, /) -> Rpc:
         """Give a way to call the chain."""
         ...
 

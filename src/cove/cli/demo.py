@@ -12,8 +12,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -90,8 +92,7 @@ async def run(rpc: str | None, *, keep: bool) -> None:
     """
     console = Console(soft_wrap=True)
     times = Times(console)
-    folder = Path(tempfile.mkdtemp(prefix="cove-demo-"))
-    folder.chmod(0o755)  # the sandbox's users read the sample data below it
+    folder = _folder()
     try:
         async with contextlib.AsyncExitStack() as stack:
             scene = await _bring_up(stack, times, rpc, folder)
@@ -105,6 +106,12 @@ async def run(rpc: str | None, *, keep: bool) -> None:
                 await asyncio.Event().wait()
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="cove-demo-"))
+    folder.chmod(0o755)  # the sandbox's users read the sample data below it
+    return folder
 
 
 async def _bring_up(stack: contextlib.AsyncExitStack, times: Times, rpc: str | None, folder: Path) -> Scene:
@@ -129,18 +136,18 @@ async def _bring_up(stack: contextlib.AsyncExitStack, times: Times, rpc: str | N
 def _settings(chain: DemoChain, addresses: OceanAddresses, publisher: str, folder: Path) -> Settings:
     return Settings(
         state_dir=folder / "state",
-        key=secrets.token_hex(32),
+        key=SecretStr(secrets.token_hex(32)),
         chains=(
             ChainSettings(
                 id=chain.id,
-                rpc=chain.url or "http://127.0.0.1:0",
+                rpc=SecretStr(chain.url or "http://127.0.0.1:0"),
                 factory=addresses.factory,
                 fee_token=addresses.fee_token,
             ),
         ),
         environments=(
             EnvironmentSettings(
-                id="demo", description="The demo's environment", price_per_minute="0.1", max_duration=3600
+                id="demo", description="The demo's environment", price_per_minute=Decimal("0.1"), max_duration=3600
             ),
         ),
         local={"demo": LocalRootSettings(path=folder / "data", publishers=(publisher,))},
@@ -156,8 +163,7 @@ async def _served(settings: Settings, chain: DemoChain) -> AsyncIterator[str]:
             run_server(cove, "127.0.0.1", 0, started=address.set_result, stop=stop), name="demo server"
         )
         try:
-            await asyncio.wait({serving, address}, return_when=asyncio.FIRST_COMPLETED)
-            yield address.result()
+            yield await address
         finally:
             stop.set()
             await serving

@@ -64,13 +64,14 @@ async def order(
     Raises:
         MarketError: Something to pay with is missing, or the contract refused.
     """
+    signed = _fee_of(fee)
     if await token_balance(wallet, datatoken) < ONE_DATATOKEN:
         await _mint_own(wallet, datatoken)
-    await _prepare_fee(wallet, datatoken, fee)
+    await _prepare_fee(wallet, datatoken, str(signed[1]), int(signed[2]))
     sent = await wallet.transact(
         datatoken,
         f"startOrder(address,uint256,{_FEE_TYPE},(address,address,uint256))",
-        [consumer or wallet.address, service_index, _fee_of(fee), (NO_ADDRESS, NO_ADDRESS, 0)],
+        [consumer or wallet.address, service_index, signed, (NO_ADDRESS, NO_ADDRESS, 0)],
     )
     return sent.tx_id
 
@@ -87,9 +88,10 @@ async def reuse_order(wallet: Wallet, datatoken: str, order_tx: str, fee: Mappin
     Raises:
         MarketError: Something to pay with is missing, or the contract refused.
     """
-    await _prepare_fee(wallet, datatoken, fee)
+    signed = _fee_of(fee)
+    await _prepare_fee(wallet, datatoken, str(signed[1]), int(signed[2]))
     sent = await wallet.transact(
-        datatoken, f"reuseOrder(bytes32,{_FEE_TYPE})", [bytes.fromhex(order_tx.removeprefix("0x")), _fee_of(fee)]
+        datatoken, f"reuseOrder(bytes32,{_FEE_TYPE})", [bytes.fromhex(order_tx.removeprefix("0x")), signed]
     )
     return sent.tx_id
 
@@ -101,9 +103,8 @@ async def _mint_own(wallet: Wallet, datatoken: str) -> None:
     await mint(wallet, datatoken, wallet.address)
 
 
-async def _prepare_fee(wallet: Wallet, datatoken: str, fee: Mapping[str, Any]) -> None:
+async def _prepare_fee(wallet: Wallet, datatoken: str, token: str, amount: int) -> None:
     """See to it that the datatoken's contract can take the provider's fee."""
-    amount, token = int(fee["providerFeeAmount"]), str(fee["providerFeeToken"])
     if amount == 0 or token == NO_ADDRESS:
         return
     owned = await token_balance(wallet, token)

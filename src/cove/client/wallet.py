@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
+from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import TupleType, parse
 from eth_account import Account
 from eth_account.messages import encode_defunct
@@ -234,7 +234,7 @@ def encode_call(function: str, arguments: Sequence[Any]) -> bytes:
     """
     try:
         return bytes(keccak(function.encode()))[:4] + encode(_types(function), list(arguments))
-    except (ValueError, TypeError, OverflowError) as problem:
+    except (EncodingError, ValueError, TypeError, OverflowError) as problem:
         raise MarketError(f"The arguments do not fit {function}: {problem}") from None
 
 

@@ -102,6 +102,8 @@ class DevChain:
             return handler(*params)
         except ValueError as problem:
             raise RpcError(-32602, f"{method}: invalid params: {problem}") from None
+        except RecursionError:
+            raise RpcError(-32000, f"{method}: contracts call each other too deep for this chain") from None
 
 
 def _methods(evm: DevEvm, accounts: list[str]) -> Mapping[str, Callable[..., object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -10,7 +11,7 @@ from eth import constants
 from eth.abc import BlockHeaderAPI, ComputationAPI, ReceiptAPI
 from eth.chains.base import MiningChain
 from eth.db import get_db_backend
-from eth.exceptions import VMError
+from eth.exceptions import PyEVMError, VMError
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_abi.abi import decode
@@ -31,6 +32,11 @@ from cove.ledgers.devjson import (
     transaction_json,
 )
 from cove.ledgers.rpc import RpcError
+
+_RECURSION_LIMIT: Final = 1000
+# Python's own default. Importing py-evm raises it to 100,000 for the whole process, and then JSON that is nested deep
+# enough overflows the C stack and ends the process, where it should be a RecursionError.
+sys.setrecursionlimit(_RECURSION_LIMIT)
 
 _GAS_LIMIT: Final = 60_000_000
 _BALANCE: Final = 10**24
@@ -109,7 +115,7 @@ class DevEvm:
         try:
             transaction = self._chain.get_vm().get_transaction_builder().decode(raw)
             sender = transaction.sender
-        except (RLPException, ValidationError, ValueError, TypeError, IndexError) as problem:
+        except (RLPException, ValidationError, PyEVMError, ValueError, TypeError, IndexError) as problem:
             raise RpcError(-32000, f"invalid transaction: {problem}") from None
         if _chain_id_of(transaction) not in {None, DEV_CHAIN_ID}:
             raise RpcError(-32000, f"invalid chain id for signer: want {DEV_CHAIN_ID}")

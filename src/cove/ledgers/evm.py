@@ -264,7 +264,7 @@ class EvmLedger:
             listed = abi.ERC721_LIST.read(answer or b"")
             if listed is None:
                 raise Unavailable(self._part, f"{self._part} has no ERC721Factory at {self._factory}")
-            if listed[0].lower() != nft.lower():
+            if nft.lower() == _NO_ADDRESS or listed[0].lower() != nft.lower():  # the list gives zero for the unknown
                 return False
             _keep(self._facts, key, 1, _CACHED_ANSWERS)
         return True

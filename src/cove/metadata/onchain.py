@@ -20,7 +20,6 @@ FACTS_SECONDS: Final = 3.0
 
 _FRESH_SECONDS: Final = 1.0
 _SCAN_SECONDS: Final = 20.0
-_BLOCKS_PER_STEP: Final = 10_000
 _OVERLAP_BLOCKS: Final = 12
 _CACHED_FACTS: Final = 10_000
 _CACHED_BYTES: Final = 64 << 20
@@ -47,6 +46,7 @@ class OnChainMetadata:
         ledger: The chain.
         vault: Opens encrypted documents.
         start_block: First block to look in; 0 looks from the beginning.
+        blocks_per_step: How many blocks are asked for at once.
         monotonic: Gives seconds, for the age of what is remembered.
     """
 
@@ -56,11 +56,13 @@ class OnChainMetadata:
         vault: Vault,
         *,
         start_block: int = 0,
+        blocks_per_step: int = 10_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._vault = vault
         self._start_block = start_block
+        self._blocks_per_step = blocks_per_step
         self._monotonic = monotonic
         self._next_block = start_block
         self._scanned_at = float("-inf")
@@ -110,7 +112,7 @@ class OnChainMetadata:
                         f"chain {self._ledger.chain_id}",
                         f"chain {self._ledger.chain_id} is still being read: block {self._next_block} of {head}",
                     )
-                last = min(head, self._next_block + _BLOCKS_PER_STEP - 1)
+                last = min(head, self._next_block + self._blocks_per_step - 1)
                 first = max(self._start_block, self._next_block - _OVERLAP_BLOCKS)
                 for event in await self._ledger.metadata_events(first, last):
                     self._note(event)

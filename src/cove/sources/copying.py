@@ -15,7 +15,7 @@ from cove.core.files import FileObject
 from cove.ports import FileSource, Reader
 from cove.sources import source_for
 
-BUFFER_BYTES: Final = 1 << 20
+BUFFER_BYTES: Final = 512 << 10
 _BUFFERS: Final = 4
 _LOOK_SECONDS: Final = 0.2
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

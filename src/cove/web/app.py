@@ -5,10 +5,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import cove
 from cove.core.errors import CoveError
-from cove.web.errors import on_bug, on_cove_error, on_http_error
+from cove.web import documentation
+from cove.web.errors import LastResort, on_cove_error, on_http_error
 from cove.web.routes import access, compute, results, root
 from cove.wiring import Cove
 
@@ -26,17 +28,33 @@ def create_app(house: Cove) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        redirect_slashes=False,
     )
     app.add_exception_handler(CoveError, on_cove_error)
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(Exception, on_bug)
+    app.add_middleware(LastResort)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(house.options.cors_origins),
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["Content-Disposition", "Content-Range", "ETag"],
+        expose_headers=["Content-Disposition", "Content-Range", "ETag", "Retry-After"],
     )
+    app.add_middleware(OneSlash)
     for part in (compute, results, root, access):
         app.include_router(part.routes(house))
+    documentation.complete(app.openapi())
     return app
+
+
+class OneSlash:
+    """Takes ``//api/..`` for ``/api/..``: ocean.js up to 3.2 joins its paths so when a base URL ends with a slash."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"].startswith("//"):
+            scope["path"] = "/" + scope["path"].lstrip("/")
+        await self._app(scope, receive, send)

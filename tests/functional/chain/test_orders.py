@@ -365,3 +365,10 @@ async def test_times_end_orders_and_fees(ocean: Ocean, asset: Published) -> None
     assert isinstance(
         await judge(ocean, tx_id, terms_of(ocean, asset, timeout=0, environment=None), now + 10**8), Order
     )
+
+
+async def test_a_quote_whose_time_is_over_does_not_pay(ocean: Ocean, asset: Published) -> None:
+    """The contract takes it all the same."""
+    fee = ocean.fee(asset.datatoken, PRICE, seconds=-100)
+    tx_id = await order(ocean.consumer, asset.datatoken, fee, service_index=1)
+    assert await judge(ocean, tx_id, terms_of(ocean, asset)) == UNPAID

@@ -2,8 +2,8 @@
 
     python -m tests.functional.crash.victim STATE POINT
 
-POINT is ``<call>:<n>:<before|after>``: the process ends itself with SIGKILL around the n-th such call. ``none`` lets it run
-until every job is done, and prints one JSON line per job. The parts are the real ones: database, sandbox, results.
+POINT is ``<call>:<n>:<before|after>``: the process ends itself with SIGKILL around the n-th such call. ``none`` lets
+it run until every job is done, and prints one JSON line per job. The parts are real: database, sandbox, results.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from cove.core.errors import StaleWrite
 from cove.core.job import JobId, Phase
 from cove.jobs.reconciler import Reconciler
@@ -33,7 +35,7 @@ def settings_for(state: Path) -> Settings:
     """Give the settings of the service under test."""
     return Settings(
         state_dir=state / "state",
-        key=KEY,
+        key=SecretStr(KEY),
         environments=(EnvironmentSettings(id="default", memory=128 << 20, disk=64 << 20, max_duration=60, max_jobs=3),),
         images={
             "cove/host": ImageSettings(),

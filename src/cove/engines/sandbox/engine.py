@@ -27,7 +27,7 @@ _ANSWER_SECONDS: Final = 10.0
 _FOLDERS: Final = (
     ("root", 0o755), ("outputs", 0o755), ("logs", 0o755), ("home", 0o700), ("tmp", 0o1777), ("shm", 0o1777),
 )  # fmt: skip
-_PASSWD: Final = "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\n"
+_USERS: Final = "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\n"
 _GROUP: Final = "root:x:0:\njob:x:1000:\n"
 
 
@@ -137,7 +137,7 @@ class SandboxEngine:
             "sources": [*(bind.source for bind in run.binds), *sources, *package],
             "targets": [*binds, *targets, *library],
             "folders": _FOLDERS,
-            "etc": [("passwd", _PASSWD), ("group", _GROUP), ("hosts", "127.0.0.1 localhost\n")],
+            "etc": [("passwd", _USERS), ("group", _GROUP), ("hosts", "127.0.0.1 localhost\n")],
             "disk": run.resources.disk_bytes,
             "inodes": run.resources.inodes,
             "options": plan.arguments(run, root, len(run.binds), secrets.token_hex(16)),

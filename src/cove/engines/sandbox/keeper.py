@@ -8,7 +8,6 @@ left mounted when it dies), watches its run, and writes down how it ended.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import json
@@ -20,14 +19,14 @@ import stat
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves our own folder out
+from keeping import Log, copy_folder, libc, memory_file, mount  # type: ignore[import-not-found]  # found beside this script
+
 BASE = "/tmp"  # noqa: S108 - see plan.py
 _NEWNS, _NEWUSER = 0x20000, 0x10000000
 _BIND, _PRIVATE = 4096, 0x44000
 _LIMITS = 5
 _CHUNK = 1 << 16
-_COPY = 1 << 20
-_MAX_DEPTH = 64
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main():
@@ -124,7 +123,7 @@ class _Run:
             failure = "no_space" if problem.errno == errno.ENOSPC else "sandbox"
             detail = "The provider has no space left." if failure == "no_space" else "The sandbox could not be made."
             self._log(f"sandbox: {problem.strerror}\n".encode())
-        out_of_memory = self._out_of_memory()
+        out_of_memory = self._out_ofmemory_file()
         self._end_cgroups()
         try:
             left_out = self._collect()
@@ -148,13 +147,13 @@ class _Run:
     def _mount(self):
         spec = self.spec
         uid, gid = os.getuid(), os.getgid()
-        if _libc.unshare(_NEWNS | (0 if uid == 0 else _NEWUSER)):
+        if libc.unshare(_NEWNS | (0 if uid == 0 else _NEWUSER)):
             raise _Refused("This host does not let the service make namespaces; cove doctor says more.")
         if uid:
             for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
                 with open(f"/proc/self/{name}", "w") as file:
                     file.write(text)
-        _mounted("none", "/", None, _PRIVATE, None)
+        mount("none", "/", None, _PRIVATE, None)
         sources = []
         for source in spec["sources"]:
             try:
@@ -163,7 +162,7 @@ class _Run:
                 raise _Refused("An input, or the image, is not there any more.") from None
         self.owner = spec["uid"] if uid == 0 else uid
         options = f"size={spec['disk']},nr_inodes={spec['inodes'] + 200},mode=0755"
-        _mounted("cove", BASE, "tmpfs", 6, options)  # nosuid, nodev
+        mount("cove", BASE, "tmpfs", 6, options)  # nosuid, nodev
         for name in ("in", "w", "etc", "bw"):
             os.mkdir(f"{BASE}/{name}")
         for name, mode in spec["folders"]:
@@ -174,13 +173,13 @@ class _Run:
         for name, text in spec["etc"]:
             with open(f"{BASE}/etc/{name}", "w") as file:
                 file.write(text)
-        for source, target in zip(sources, spec["targets"]):
+        for source, target in zip(sources, spec["targets"], strict=True):
             if stat.S_ISDIR(os.fstat(source).st_mode):
                 os.makedirs(target)
             else:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-            _mounted(f"/proc/self/fd/{source}", target, None, _BIND, None)
+            mount(f"/proc/self/fd/{source}", target, None, _BIND, None)
             os.close(source)
 
     # -------------------------------------------------------------------------------- limits
@@ -204,7 +203,7 @@ class _Run:
             with open(f"{folder}/cgroup.procs", "w") as file:
                 file.write(str(os.getpid()))
 
-    def _out_of_memory(self):
+    def _out_ofmemory_file(self):
         for folder in self.cgroups:
             for name in ("memory.oom_control", "memory.events"):
                 try:
@@ -237,11 +236,11 @@ class _Run:
         spec = self.spec
         out, into = os.pipe()
         status, status_into = os.pipe()
-        options = _memory("\0".join(spec["options"]).encode() + b"\0")
+        options = memory_file("\0".join(spec["options"]).encode() + b"\0")
         words = [spec["bwrap"], "--args", str(options), "--json-status-fd", str(status_into)]
         keep = [options, status_into]
         if spec["seccomp"]:
-            keep.append(_memory(bytes.fromhex(spec["seccomp"])))
+            keep.append(memory_file(bytes.fromhex(spec["seccomp"])))
             words += ["--seccomp", str(keep[-1])]
         words += ["--", *spec["command"]]
         child = os.fork()
@@ -278,7 +277,7 @@ class _Run:
         """Read the log, the news of the sandbox and the owner's wishes until the main process ended."""
         control = os.open("control", os.O_RDWR | os.O_NONBLOCK, dir_fd=self.run)
         ended = os.pidfd_open(child)
-        log = _Log(self.run, self.spec["log_bytes"])
+        log = Log(self.run, self.spec["log_bytes"])
         limit = time.monotonic() + self.spec["seconds"]
         news = b""
         poll = select.poll()
@@ -372,7 +371,7 @@ class _Run:
                 continue
 
     def _log(self, text):
-        log = _Log(self.run, self.spec["log_bytes"])
+        log = Log(self.run, self.spec["log_bytes"])
         log.write(text)
         log.close()
 
@@ -390,85 +389,8 @@ class _Run:
                 source = os.open(f"{BASE}/w/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             except OSError:
                 continue
-            _copy_folder(source, into, 0, left_out, [self.spec["disk"]])
+            copy_folder(source, into, 0, left_out, [self.spec["disk"]])
         return left_out
-
-
-class _Log:
-    """The captured output: capped, with a line that says so."""
-
-    def __init__(self, run, limit):
-        self._descriptor = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600, dir_fd=run)
-        self._left = limit
-        self._note = b""
-
-    def write(self, part):
-        kept = part[: self._left]
-        if len(kept) < len(part):
-            self._note = b"\n[the log is full: the rest was dropped]\n"
-        self._left -= len(kept)
-        try:
-            if kept:
-                os.write(self._descriptor, kept)
-        except OSError:
-            self._left = 0
-
-    def close(self):
-        try:
-            if self._note:
-                os.write(self._descriptor, self._note)
-        except OSError:
-            pass
-        os.close(self._descriptor)
-
-
-def _copy_folder(source, into, depth, left_out, budget):
-    for name in os.listdir(source):
-        try:
-            facts = os.stat(name, dir_fd=source, follow_symlinks=False)
-        except OSError:
-            continue
-        if stat.S_ISDIR(facts.st_mode) and depth < _MAX_DEPTH:
-            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
-            os.mkdir(name, 0o700, dir_fd=into)
-            target = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=into)
-            _copy_folder(below, target, depth + 1, left_out, budget)
-            os.close(below)
-            os.close(target)
-        elif stat.S_ISREG(facts.st_mode) and facts.st_size <= budget[0]:
-            budget[0] -= facts.st_size
-            _copy_file(source, into, name)
-        else:
-            left_out.append(ascii(name)[:100])
-
-
-def _copy_file(source, into, name):
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
-    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=into)
-    left = os.fstat(descriptor).st_size
-    while left > 0:
-        count = os.sendfile(target, descriptor, None, min(left, _COPY))
-        if count == 0:
-            break
-        left -= count
-    os.close(descriptor)
-    os.close(target)
-
-
-def _memory(content):
-    descriptor = os.memfd_create("cove", 0)
-    os.write(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _mounted(source, target, kind, flags, options):
-    answer = _libc.mount(
-        source.encode(), target.encode(), kind.encode() if kind else None, flags, options.encode() if options else None
-    )
-    if answer:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 if __name__ == "__main__":

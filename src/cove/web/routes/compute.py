@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,14 +16,14 @@ from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, 
 from cove.ports import JobQuery
 from cove.web import auth, documentation, status
 from cove.web.errors import json_answer
-from cove.web.parsing import body_of, parameters, parse_json, read, required, whole_number
+from cove.web.parsing import body_of, json_text, parameters, parse_json, read, required, whole_number
 from cove.wiring import Cove
 
 _PATH = f"{wire.API_PREFIX}/compute"
 _ONE_OF = "documentId, jobId, consumerAddress or agreementId"
 
 
-def routes(house: Cove) -> APIRouter:
+def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
     """Give the routes."""
     router = APIRouter()
 
@@ -31,7 +31,7 @@ def routes(house: Cove) -> APIRouter:
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Start or restart a job",
-        responses=documentation.responses(404, 413, 429),
+        responses=documentation.responses(404, 409, 413, 429),
         openapi_extra=documentation.body(wire.StartCompute),
     )
     async def start(request: Request) -> Response:
@@ -39,15 +39,16 @@ def routes(house: Cove) -> APIRouter:
         body = read(wire.StartCompute, parse_json(await body_of(request, house.options.max_body)))
         required(body, "consumerAddress", "signature", "nonce", *(() if body.jobId else ("dataset", "algorithm")))
         nonce = messages.parse_nonce(body.nonce)
-        document = (body.dataset.documentId if body.dataset else None) or ""
+        document = auth.signed_did(body.dataset.documentId if body.dataset else None)
         text = messages.start_compute(body.consumerAddress or "", body.jobId or "", document, nonce)
-        parsed = None if body.jobId else _start_request(body, auth.address(body.consumerAddress))
+        account = auth.address(body.consumerAddress)
+        # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
+        asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(body, account)
         owner = await auth.prove(house, body.consumerAddress or "", text, nonce, body.signature or "")
-        if body.jobId:
-            job_id = messages.parse_job_id(body.jobId)
-            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs)
+        if isinstance(asked, StartRequest):
+            view = await house.jobs.start(asked)
         else:
-            view = await house.jobs.start(parsed or _start_request(body, owner))
+            view = await house.jobs.restart(owner, asked, refresh_inputs=body.refreshInputs)
         return json_answer([status.full(view, house.clock.now())])
 
     @router.get(
@@ -58,10 +59,15 @@ def routes(house: Cove) -> APIRouter:
         openapi_extra=documentation.query(wire.JobSelector),
     )
     async def find(request: Request) -> Response:
-        """Give the status of the jobs that match; an empty list when there are none."""
+        """Give the status of the jobs that match; an empty list when there are none.
+
+        A request with signature and nonce is answered with links. Without them, a request by jobId is answered without
+        links, one by consumerAddress without results and reasons too, and one by neither with an empty list. A
+        signature that comes without the nonce that it covers proves nothing and is not looked at.
+        """
         chosen = await _selector(house, request)
         query = _query(chosen)
-        if chosen.signature:
+        if chosen.signature and chosen.nonce:
             owner = await _prove(house, chosen)
             query = _query(chosen, owner)
             links = _links(house, request)
@@ -147,7 +153,7 @@ def _query(chosen: wire.JobSelector, owner: str | None = None) -> JobQuery:
 async def _prove(house: Cove, chosen: wire.JobSelector) -> str:
     required(chosen, "consumerAddress", "signature", "nonce")
     nonce = messages.parse_nonce(chosen.nonce)
-    document = messages.parse_did(chosen.documentId, "documentId") if chosen.documentId else ""
+    document = auth.signed_did(chosen.documentId)
     text = messages.stop_compute(chosen.consumerAddress or "", chosen.jobId or "", document, nonce)
     return await auth.prove(house, chosen.consumerAddress or "", text, nonce, chosen.signature or "")
 
@@ -164,10 +170,10 @@ def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
     return StartRequest(
         consumer=owner,
         environment=body.environment or "",
-        datasets=tuple(_asset(entry) for entry in (body.dataset, *others)),
-        algorithm=None if body.algorithm.meta else _algorithm(body.algorithm),
+        datasets=_datasets((body.dataset, *others)),
+        algorithm=None if body.algorithm.meta else _asset(body.algorithm, "algorithm"),
         raw=_raw(body.algorithm),
-        custom_data=json.dumps(body.algorithm.algocustomdata or {}, default=float),
+        custom_data=json_text(body.algorithm.algocustomdata or {}, "algorithm.algocustomdata"),
         environment_variables=tuple((body.envs or {}).items()),
         layout=body.layout,
     )
@@ -180,26 +186,25 @@ def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:
         consumer=auth.address(body.consumerAddress),
         environment=body.compute.env or "",
         valid_until=whole_number(body.compute.validUntil, "compute.validUntil"),
-        datasets=tuple(_asset(entry) for entry in body.datasets),
-        algorithm=None if body.algorithm.meta else _algorithm(body.algorithm),
+        datasets=_datasets(body.datasets),
+        algorithm=None if body.algorithm.meta else _asset(body.algorithm, "algorithm"),
         raw=_raw(body.algorithm),
     )
 
 
-def _asset(entry: wire.DatasetRef) -> AssetRequest:
-    return _request(entry.documentId, entry.serviceId, entry.transferTxId, entry.userdata)
+def _datasets(entries: Iterable[wire.DatasetRef]) -> tuple[AssetRequest, ...]:
+    """Give the datasets; in errors the first is ``dataset``, and the others are ``datasets[i]`` with i from 1."""
+    return tuple(
+        _asset(entry, f"datasets[{position}]" if position else "dataset") for position, entry in enumerate(entries)
+    )
 
 
-def _algorithm(entry: wire.AlgorithmRef) -> AssetRequest:
-    return _request(entry.documentId, entry.serviceId, entry.transferTxId, entry.userdata)
-
-
-def _request(did: str | None, service: str | None, tx: str | None, userdata: dict[str, Any] | None) -> AssetRequest:
+def _asset(entry: wire.DatasetRef | wire.AlgorithmRef, field: str) -> AssetRequest:
     return AssetRequest(
-        messages.parse_did(did, "documentId") if did else None,
-        service,
-        messages.parse_tx(tx, "transferTxId") if tx else None,
-        json.dumps(userdata or {}, default=float),
+        messages.parse_did(entry.documentId, f"{field}.documentId") if entry.documentId else None,
+        entry.serviceId,
+        messages.parse_tx(entry.transferTxId, f"{field}.transferTxId") if entry.transferTxId else None,
+        json_text(entry.userdata or {}, f"{field}.userdata"),
     )
 
 

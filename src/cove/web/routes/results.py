@@ -31,9 +31,9 @@ def routes(house: Cove) -> APIRouter:
     """Give the routes."""
     router = APIRouter()
 
-    @router.api_route(
+    @router.head(f"{wire.API_PREFIX}/computeResult", include_in_schema=False)
+    @router.get(
         f"{wire.API_PREFIX}/computeResult",
-        methods=["GET", "HEAD"],
         summary="One result of a job",
         responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
         openapi_extra=documentation.query(wire.ResultSelector, required=("jobId", "index")),
@@ -81,41 +81,54 @@ def _answer(house: Cove, request: Request, part: ResultPart, index: int) -> Resp
         "Content-Security-Policy": "sandbox",
         "Cache-Control": "private, no-store",
     }
-    if request.headers.get("if-none-match") == etag:
+    if is_held(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    asked = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
+    asked = request.headers.get("range", "") if request.headers.get("if-range", etag) == etag else ""
     span = byte_range(asked, part.size)
-    if span is None:
-        return json_answer({"error": "The range is not in the file."}, 416, {"Content-Range": f"bytes */{part.size}"})
-    first, length = span
-    partial = asked is not None and (first, length) != (0, part.size)
-    if partial:
+    first, length = span or (0, part.size)
+    if span is not None and length == 0:
+        return json_answer(
+            {"error": "The range is not in the file."},
+            416,
+            {"Content-Range": f"bytes */{part.size}", "Accept-Ranges": "bytes"},
+        )
+    if span is not None:
         headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{part.size}"
     headers["Content-Length"] = str(length)
     kind = _media_type(part.filename)
-    code = 206 if partial else 200
+    code = 200 if span is None else 206
     if request.method == "HEAD" or length == 0:
         return Response(None, code, headers, kind)
     return StreamingResponse(house.jobs.read(part, index, first, length), code, headers, kind)
 
 
-def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Give first byte and length of what a Range header asks for; None when it lies outside of the file.
+def is_held(header: str, etag: str) -> bool:
+    """Say whether an If-None-Match header names an entity tag; tags are compared weakly (RFC 9110, 13.1.2)."""
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in header.split(","))
 
-    What is no single byte range is ignored, as RFC 9110 allows, and means the whole file.
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """Give first byte and length of what a Range header asks for (RFC 9110, 14.1.2).
+
+    Args:
+        header: Empty for none. What is no single range of bytes is ignored, which the RFC allows.
+        size: Bytes of the whole file.
+
+    Returns:
+        None for the whole file; a length of 0 when the range lies outside of the file.
     """
-    match = _RANGE.fullmatch(header or "")
-    if match is None or match.groups() == ("", ""):
-        return 0, size
+    match = _RANGE.fullmatch(header.strip().lower())
+    if match is None:
+        return None
     start, end = match.groups()
     if not start:
-        length = min(int(end), size)
-        return (size - length, length) if length else None
+        length = min(int(end), size) if end else None
+        return None if length is None else (size - length, length)
     first = int(start)
-    last = min(int(end), size - 1) if end else size - 1
     if end and int(end) < first:
-        return 0, size
-    return (first, last - first + 1) if first < size else None
+        return None
+    last = min(int(end), size - 1) if end else size - 1
+    return first, max(0, last - first + 1)
 
 
 def disposition(filename: str) -> str:
@@ -123,7 +136,7 @@ def disposition(filename: str) -> str:
     name = filename.rpartition("/")[2]
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name) or "result"
     header = f"attachment;filename={plain}"
-    return header if plain == name else f"{header};filename*=UTF-8''{quote(name, safe='')}"
+    return header if plain == name else f"{header};filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 
 
 _SAFE: Final[Mapping[str, str]] = {

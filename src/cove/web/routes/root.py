@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -104,7 +103,7 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "consumerAddress": house.vault.address,
         "storageExpiry": house.options.storage_expiry,
         "maxJobDuration": limits.time_seconds,
-        "lastSeen": str(time.time()),
+        "lastSeen": f"{house.clock.now():.6f}",
         "allowedChainId": [chain],
         "engine": entry.engine,
         "images": list(entry.images),
