@@ -27,5 +27,9 @@ def ocean() -> Iterator[Ocean]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail where every part should be there and a test was skipped all the same (``.ci/run``)."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("COVE_TEST_NO_SKIPS") and reporter is not None and reporter.stats.get("skipped"):
+    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
+    # What can only be seen as another user than root is no missing part.
+    if os.environ.get("COVE_TEST_NO_SKIPS") and [
+        report for report in skipped if "root may" not in str(report.longrepr)
+    ]:
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED

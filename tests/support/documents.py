@@ -14,7 +14,7 @@ DID = "did:op:" + "0a" * 32
 ALGORITHM_DID = "did:op:" + "0b" * 32
 
 
-def a_service(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of a service
+def a_service(**changes: Any) -> dict[str, Any]:
     """Give a compute service as a DDO has it."""
     service = {
         "id": "1",
@@ -33,7 +33,7 @@ def a_service(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of 
     return service | changes
 
 
-def a_document(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of a DDO
+def a_document(**changes: Any) -> dict[str, Any]:
     """Give the DDO of a dataset."""
     document = {
         "@context": ["https://w3id.org/did/v1"],
@@ -47,6 +47,6 @@ def a_document(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of
     return document | changes
 
 
-def an_asset(**changes: Any) -> Asset:  # noqa: ANN401 - any field of a DDO
+def an_asset(**changes: Any) -> Asset:
     """Give the asset of :func:`a_document`."""
     return parse(a_document(**changes), publisher=OWNER, state=0)

@@ -20,7 +20,7 @@ RESOURCES = Resources(
 )
 
 
-def a_job(**changes: Any) -> Job:  # noqa: ANN401 - any field of a job
+def a_job(**changes: Any) -> Job:
     """Give a new job with an id and an order of its own."""
     job_id = JobId(secrets.token_hex(16))
     fields: dict[str, Any] = {
@@ -39,7 +39,7 @@ def a_job(**changes: Any) -> Job:  # noqa: ANN401 - any field of a job
     return Job(**{**fields, **changes})
 
 
-def a_full_job(**changes: Any) -> Job:  # noqa: ANN401 - any field of a job
+def a_full_job(**changes: Any) -> Job:
     """Give a job in which no field has its default."""
     fields: dict[str, Any] = {
         "attempt": 2,

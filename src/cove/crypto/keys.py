@@ -71,16 +71,6 @@ def recover(digest: bytes, signature: bytes) -> str | None:
     return _address_of(public)
 
 
-def recover_signed(message: bytes, signature: bytes) -> str | None:
-    """Give who signed the keccak of a message as a personal message, as provider fees are signed; None for nobody.
-
-    Args:
-        message: Any bytes.
-        signature: r, s, v as in :func:`recover`.
-    """
-    return recover(personal_hash(keccak(message)), signature)
-
-
 def text_digests(message: str) -> tuple[bytes, ...]:
     """Give the digests that a client may have signed for a text, the most usual one first.
 

@@ -124,7 +124,7 @@ def exchange(request: Request, endpoints: Sequence[Endpoint], limits: Limits, tl
             line.socket = tls.wrap_socket(line.socket, server_hostname=request.url.host, suppress_ragged_eofs=False)
             line.check()
         response = _ask(line.socket, request)
-        line.check()
+        answer = Answer(response.status, _headers(response), response.fp, line, response)
         line.cut_after(limits.total_seconds, "The source took longer than the time that a file may take.")
     except (OSError, http.client.HTTPException, ValueError) as problem:
         reason = line.reason or reason_of(problem)
@@ -133,7 +133,12 @@ def exchange(request: Request, endpoints: Sequence[Endpoint], limits: Limits, tl
     except DataMissing:
         line.close()
         raise
-    return Answer(response.status, _headers(response), response.fp, line, response)
+    try:
+        line.check()
+    except DataMissing:
+        answer.close()
+        raise
+    return answer
 
 
 def reason_of(problem: Exception) -> str:

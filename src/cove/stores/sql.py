@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, literal, select, text, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cove.core.errors import NotFound, Refused, StaleWrite
@@ -122,7 +123,9 @@ class SqlJobStore:
         if query.job_id is not None:
             job = await self.get(query.job_id)
             return (job,) if job is not None and matches(job, query) else ()
-        return await self._jobs(_matching(query), {})
+        searched = _searched(query)
+        statement = _matching(tuple(searched), open_only=query.open_only)
+        return await self._jobs(statement, {**searched, "limit": query.limit})
 
     async def save(self, job: Job) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version."""
@@ -181,26 +184,31 @@ class SqlJobStore:
         )
 
 
-def _matching(query: JobQuery) -> Select[Any]:
-    """Put a query into SQL so that its most telling part alone can choose the index.
+def _searched(query: JobQuery) -> dict[str, str]:
+    """Give the columns that are searched with their values, the most telling first."""
+    given = {"agreement": query.agreement_id, "owner": query.owner, "dataset": query.document_id}
+    exact = {"dataset"}
+    return {name: value if name in exact else value.lower() for name, value in given.items() if value is not None}
+
+
+@functools.cache
+def _matching(columns: tuple[str, ...], *, open_only: bool) -> Select[Any]:
+    """Put a search into SQL so that its most telling part alone can choose the index.
 
     Without statistics a planner may take the index of a dataset with a million jobs to find the twenty of an owner;
     a column inside a function cannot be looked up in an index, so the other parts are written that way.
+
+    Args:
+        columns: What is searched, the most telling first.
+        open_only: Only jobs that are not DONE.
     """
-    parts = [
-        (jobs.c.agreement, query.agreement_id and query.agreement_id.lower()),
-        (jobs.c.owner, query.owner and query.owner.lower()),
-        (jobs.c.dataset, query.document_id),
-    ]
-    statement = _JOB.where(jobs.c.delete_requested_at.is_(None)).order_by(jobs.c.number.desc()).limit(query.limit)
-    if query.open_only:
+    statement = _JOB.where(jobs.c.delete_requested_at.is_(None)).order_by(jobs.c.number.desc())
+    if open_only:
         statement = statement.where(NOT_DONE)
-    indexed = False
-    for column, value in parts:
-        if value is not None:
-            statement = statement.where((func.coalesce(column, literal("")) if indexed else column) == value)
-            indexed = True
-    return statement
+    for position, name in enumerate(columns):
+        column = func.coalesce(jobs.c[name], "") if position else jobs.c[name]
+        statement = statement.where(column == bindparam(name))
+    return statement.limit(bindparam("limit"))
 
 
 def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> None:

@@ -42,7 +42,7 @@ def create_app(house: Cove) -> FastAPI:
     )
     app.add_middleware(OneSlash)
     for part in (compute, results, root, access):
-        app.include_router(part.routes(house))
+        app.router.routes.extend(part.routes(house).routes)
     documentation.complete(app.openapi())
     return app
 

@@ -57,7 +57,8 @@ async def apply(store: JobStore, operation: Operation) -> object:
             return await store.remove(job_id(number))
         job = await store.get(job_id(number))
         while name == "finish" and job is not None and job.phase is not Phase.DONE:
-            job = await store.save(_changed(job, "move", 1, *rest))
+            # The second way of each phase leads through a run, and that of RUNNING back to a new one.
+            job = await store.save(_changed(job, "move", int(job.phase is not Phase.RUNNING), *rest))
         if name == "finish":
             return job
         return None if job is None else await store.save(_changed(job, name, *rest))
@@ -81,7 +82,7 @@ def _new(number: int, owner: str, environment: str, orders: set[str]) -> Job:
     )
 
 
-def _changed(job: Job, name: str, *rest: Any) -> Job:  # noqa: ANN401 - each kind of operation has its own
+def _changed(job: Job, name: str, *rest: Any) -> Job:
     if name == "stale":
         return replace(job, version=job.version - 1)
     choice, now = rest

@@ -43,7 +43,7 @@ async def asset(ocean: Ocean) -> Published:
     return published
 
 
-def terms_of(ocean: Ocean, asset: Published, **changes: Any) -> OrderTerms:  # noqa: ANN401 - any field
+def terms_of(ocean: Ocean, asset: Published, **changes: Any) -> OrderTerms:
     terms = OrderTerms(asset.datatoken, "compute-id", 1, 3600, ocean.consumer.address, ocean.vault.address, ENVIRONMENT)
     return replace(terms, **changes)
 

@@ -55,7 +55,7 @@ class DiesAt:
         self._name, number, self._when = point.split(":")
         self._left = int(number)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it stands for any part
+    def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._target, name)
         if not inspect.iscoroutinefunction(attribute):
             return attribute

@@ -18,6 +18,12 @@ from cove.stores.database import sqlite_url
 ENVIRONMENT = {"environment": "default"}
 
 
+def search(**parts: Any) -> tuple[Select[Any], dict[str, Any]]:
+    query = JobQuery(**parts)
+    searched = sql._searched(query)
+    return sql._matching(tuple(searched), open_only=query.open_only), {**searched, "limit": 9}
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlJobStore]:
     store = SqlJobStore(sqlite_url(tmp_path / "cove.db"))
@@ -49,11 +55,11 @@ async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: 
             "COVERING INDEX jobs_open (environment=? AND phase=? AND place<?)",
         ),
         (sql._DURATIONS, {**ENVIRONMENT, "limit": 9}, "COVERING INDEX jobs_durations (environment=?)"),
-        (sql._matching(JobQuery(owner=ALICE)), {}, "jobs_owner (owner=?)"),
-        (sql._matching(JobQuery(owner=ALICE, document_id="d")), {}, "jobs_owner (owner=?)"),
-        (sql._matching(JobQuery(owner=ALICE, open_only=True)), {}, "jobs_open_owner (owner=?)"),
-        (sql._matching(JobQuery(document_id="d")), {}, "jobs_dataset (dataset=?)"),
-        (sql._matching(JobQuery(agreement_id="0x", owner=ALICE, document_id="d")), {}, "jobs_agreement (agreement=?)"),
+        (*search(owner=ALICE), "jobs_owner (owner=?)"),
+        (*search(owner=ALICE, document_id="d"), "jobs_owner (owner=?)"),
+        (*search(owner=ALICE, open_only=True), "jobs_open_owner (owner=?)"),
+        (*search(document_id="d"), "jobs_dataset (dataset=?)"),
+        (*search(agreement_id="0x", owner=ALICE, document_id="d"), "jobs_agreement (agreement=?)"),
         (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
         (sql._PAID_FOR, {"keys": ["a", "b"]}, "order_uses_key (order_key=?)"),
         (sql._FREE_ORDERS, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),

@@ -46,7 +46,7 @@ class Consumer:
     account: Account
     nonce: int = 0
 
-    def signed(self, text: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of a request
+    def signed(self, text: str, **fields: Any) -> dict[str, Any]:
         """Give fields with the address, a new nonce, and the signature over address, text and nonce."""
         self.nonce += 1
         address = self.account.address
@@ -61,13 +61,13 @@ class Site:
     cove: Cove
     http: httpx2.AsyncClient
 
-    async def add(self, **changes: Any) -> Job:  # noqa: ANN401 - any field of a job
+    async def add(self, **changes: Any) -> Job:
         """Store a job that has not begun."""
         job = a_job(dataset_dids=("did:op:" + "3" * 64,), **changes)
         await self.cove.parts.store.add(job, b"package")
         return job
 
-    async def add_finished(self, folder: Path, **changes: Any) -> Job:  # noqa: ANN401 - any field of a job
+    async def add_finished(self, folder: Path, **changes: Any) -> Job:
         """Store a job that has ended, with a log, an output and a tar of both."""
         job = a_job(
             dataset_dids=("did:op:" + "3" * 64,),

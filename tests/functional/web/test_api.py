@@ -50,7 +50,7 @@ class House:
     ocean: Ocean
     dataset: Published
 
-    async def start(self, **changes: Any) -> httpx2.Response:  # noqa: ANN401 - any JSON
+    async def start(self, **changes: Any) -> httpx2.Response:
         body: dict[str, Any] = {
             "consumerAddress": self.ocean.consumer.address,
             "nonce": str(next(NONCES)),

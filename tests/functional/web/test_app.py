@@ -72,7 +72,7 @@ async def test_the_documentation_is_whole_and_needs_nobody(site: Site) -> None:
     assert not re.search(r"https?://", page)
 
 
-def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+def _references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             yield value["$ref"]
@@ -131,7 +131,7 @@ BODIES = st.dictionaries(
 
 @given(path=st.sampled_from(POSTS), body=BODIES | VALUES)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_no_body_is_our_fault(site: Site, path: str, body: Any) -> None:  # noqa: ANN401 - any JSON
+async def test_no_body_is_our_fault(site: Site, path: str, body: Any) -> None:
     kind = "application/octet-stream" if path.startswith("encrypt") else "application/json"
     answer = await site.http.post(
         f"/api/services/{path}", content=json.dumps(body).encode(), headers={"content-type": kind}

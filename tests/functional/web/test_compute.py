@@ -169,7 +169,7 @@ async def test_what_fails_never_changes_the_nonce(site: Site, alice: Consumer, b
 
 
 async def test_a_start_of_bad_form_costs_no_nonce(site: Site, alice: Consumer) -> None:
-    def asked(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of a request
+    def asked(**changes: Any) -> dict[str, Any]:
         dataset = {"documentId": DID, "serviceId": "1", "transferTxId": "0x" + "4" * 64}
         fields = alice.signed(DID, dataset=dataset, algorithm={"meta": {"rawcode": "x"}}, environment="default")
         return {**fields, **changes}

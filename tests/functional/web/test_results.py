@@ -32,7 +32,7 @@ async def test_a_result_is_sent_as_a_file_that_nothing_renders(site: Site, alice
 async def test_a_broken_download_is_resumed(site: Site, alice: Consumer, tmp_path: Path) -> None:
     job = await site.add_finished(tmp_path, owner=alice.account.address)
 
-    async def ask(**headers: str) -> Any:  # noqa: ANN401 - an answer
+    async def ask(**headers: str) -> Any:
         params = alice.signed(f"{job.id}1", jobId=job.id, index=1)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await site.http.get(RESULT, params=params, headers=named)
@@ -91,7 +91,7 @@ async def test_a_client_that_goes_away_ends_the_stream(site: Site, alice: Consum
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - the form of ASGI
+    async def send(message: Any) -> None:
         sent.append(len(message.get("body", b"")))
         if message["type"] == "http.response.body":
             gone.set()

@@ -73,8 +73,6 @@ def test_a_signed_hash_is_the_providers() -> None:
     v, r, s = VAULT.sign_hash(b"\7" * 32)
     assert v in {27, 28}
     assert keys.recover(keys.personal_hash(b"\7" * 32), r + s + bytes((v,))) == VAULT.address
-    v, r, s = VAULT.sign_hash(keys.keccak(b"fee"))
-    assert keys.recover_signed(b"fee", r + s + bytes((v,))) == VAULT.address
 
 
 def test_links_can_be_made_with_the_key_alone() -> None:

@@ -19,10 +19,10 @@ CLOSED = st.sampled_from(CLOSED_NETWORKS).flatmap(
 )
 
 
-def resolving(*addresses: str) -> Any:  # noqa: ANN401 - stands for getaddrinfo
+def resolving(*addresses: str) -> Any:
     """Give a resolver that knows one name, and literals as the system knows them."""
 
-    def resolver(host: str, port: int, **options: Any) -> list[Any]:  # noqa: ANN401
+    def resolver(host: str, port: int, **options: Any) -> list[Any]:
         if options.get("flags") == socket.AI_NUMERICHOST:
             return socket.getaddrinfo(host, port, **options)
         return [entry for address in addresses for entry in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
@@ -30,7 +30,7 @@ def resolving(*addresses: str) -> Any:  # noqa: ANN401 - stands for getaddrinfo
     return resolver
 
 
-def refused(host: str, *allowed: str, port: int = 80, resolver: Any = None) -> bool:  # noqa: ANN401
+def refused(host: str, *allowed: str, port: int = 80, resolver: Any = None) -> bool:
     guard = AddressGuard(allowed, resolver=resolver or resolving())
     try:
         endpoints = guard.endpoints(host, port)
@@ -76,7 +76,7 @@ def test_one_closed_address_among_public_ones_is_enough() -> None:
 def test_a_name_is_resolved_once_and_the_address_kept() -> None:
     answers = [["8.8.8.8"], ["127.0.0.1"]]
 
-    def changing(host: str, port: int, **options: Any) -> list[Any]:  # noqa: ANN401
+    def changing(host: str, port: int, **options: Any) -> list[Any]:
         if options.get("flags") == socket.AI_NUMERICHOST:
             raise socket.gaierror
         return resolving(*answers.pop(0))(host, port)  # type: ignore[no-any-return]
@@ -120,7 +120,7 @@ def test_a_setting_that_makes_no_sense_is_named(entry: str) -> None:
 def test_a_name_that_hangs_is_given_up() -> None:
     free = threading.Event()
 
-    def hanging(host: str, port: int, **options: Any) -> list[Any]:  # noqa: ANN401
+    def hanging(host: str, port: int, **options: Any) -> list[Any]:
         if options.get("flags") == socket.AI_NUMERICHOST:
             raise socket.gaierror
         free.wait(10)
@@ -134,7 +134,7 @@ def test_a_name_that_hangs_is_given_up() -> None:
 
 
 def test_a_name_without_address() -> None:
-    def unknown(*_: Any, **__: Any) -> list[Any]:  # noqa: ANN401
+    def unknown(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror
 
     with pytest.raises(DataMissing, match="cannot be resolved"):

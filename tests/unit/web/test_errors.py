@@ -88,13 +88,13 @@ def test_a_name_that_utf_8_cannot_hold_is_sent_as_json() -> None:
     assert json.loads(bytes(json_answer({"filename": "\udcff"}).body)) == {"filename": "\udcff"}
 
 
-async def serve(app: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any application
+async def serve(app: Any) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - the form of ASGI
+    async def send(message: Any) -> None:
         sent.append(message)
 
     await LastResort(app)({"type": "http", "method": "GET", "path": "/here"}, receive, send)

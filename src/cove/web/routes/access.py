@@ -16,12 +16,13 @@ from cove.core.files import FileFacts
 from cove.web import auth, documentation
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parameters, parse_json, read, required, whole_number
+from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
 
 def routes(house: Cove) -> APIRouter:
     """Give the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
 
     @router.post(
         f"{wire.API_PREFIX}/encrypt",
@@ -96,14 +97,15 @@ def routes(house: Cove) -> APIRouter:
         return json_answer([_facts(index, entry) for index, entry in enumerate(facts)])
 
     @router.get(
-        "/api/aquarius/assets/ddo/{did}",
+        "/api/aquarius/assets/ddo/{did}",  # noqa: FAST003 - read by hand
         response_model=dict[str, Any],
         summary="A published DDO",
         responses=documentation.responses(404),
+        openapi_extra={"parameters": [{"name": "did", "in": "path", "required": True, "schema": {"type": "string"}}]},
     )
-    async def document(did: str) -> Response:
+    async def document(request: Request) -> Response:
         """Give the DDO of a published asset."""
-        text = await house.access.asset_document(messages.parse_did(did, "did"))
+        text = await house.access.asset_document(messages.parse_did(request.path_params["did"], "did"))
         return Response(text.encode(), media_type="application/json")
 
     return router

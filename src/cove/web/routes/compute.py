@@ -17,6 +17,7 @@ from cove.ports import JobQuery
 from cove.web import auth, documentation, status
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, json_text, parameters, parse_json, read, required, whole_number
+from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
 _PATH = f"{wire.API_PREFIX}/compute"
@@ -25,7 +26,7 @@ _ONE_OF = "documentId, jobId, consumerAddress or agreementId"
 
 def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
     """Give the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
 
     @router.post(
         _PATH,

@@ -20,6 +20,7 @@ from cove.jobs.requests import ResultPart
 from cove.web import auth, documentation
 from cove.web.errors import json_answer
 from cove.web.parsing import parameters, read, required, whole_number
+from cove.web.plain import PlainRoute
 from cove.web.status import link_proof
 from cove.wiring import Cove
 
@@ -29,7 +30,7 @@ _MAX_INDEX: Final = 1_000_000
 
 def routes(house: Cove) -> APIRouter:
     """Give the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
 
     @router.head(f"{wire.API_PREFIX}/computeResult", include_in_schema=False)
     @router.get(

@@ -16,6 +16,7 @@ from cove.core.environment import Environment
 from cove.jobs.requests import EnvironmentView
 from cove.web import auth, documentation
 from cove.web.errors import json_answer
+from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
 _GIB = 1 << 30
@@ -23,10 +24,10 @@ _GIB = 1 << 30
 
 def routes(house: Cove) -> APIRouter:
     """Give the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
 
     @router.get("/", response_model=wire.Root, summary="Root document")
-    async def root() -> Response:
+    async def root(_: Request) -> Response:
         """Say what this is, which chains it serves, and where its endpoints are."""
         return json_answer(
             {
@@ -40,12 +41,12 @@ def routes(house: Cove) -> APIRouter:
         )
 
     @router.get("/health", summary="Health")
-    async def health() -> Response:
+    async def health(_: Request) -> Response:
         """Answer as soon as the service is up."""
         return json_answer({"status": "ok"})
 
     @router.get("/api/docs", include_in_schema=False)
-    async def docs() -> Response:
+    async def docs(_: Request) -> Response:
         return HTMLResponse(documentation.PAGE)
 
     @router.get(
@@ -68,7 +69,7 @@ def routes(house: Cove) -> APIRouter:
         summary="Compute environments",
         responses=documentation.responses(),
     )
-    async def environments() -> Response:
+    async def environments(_: Request) -> Response:
         """Give the environments of each chain, with their present load."""
         views = {view.id: view for view in await house.jobs.environments()}
         return json_answer(
