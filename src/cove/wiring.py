@@ -35,6 +35,7 @@ from cove.settings import ChainSettings, EnvironmentSettings, Settings
 from cove.sources.guard import AddressGuard
 from cove.sources.local import LocalRoot, LocalSource
 from cove.sources.url import UrlSource
+from cove.stores.database import sqlite_url
 from cove.stores.nonces import SqlNonceStore
 from cove.stores.sql import SqlJobStore
 
@@ -202,7 +203,7 @@ def _lock(state: Path) -> Iterator[None]:
 async def _open_stores(
     settings: Settings, state: Path, stack: contextlib.AsyncExitStack
 ) -> tuple[JobStore, NonceStore]:
-    url = settings.database_url.get_secret_value() or f"sqlite:///{state / 'cove.db'}"
+    url = settings.database_url.get_secret_value() or sqlite_url(state / "cove.db")
     store = SqlJobStore(url, order_pays_again=settings.api.order_pays_again)
     stack.push_async_callback(store.close)
     await store.start()

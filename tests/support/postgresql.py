@@ -69,6 +69,8 @@ def _running(binaries: Path, folder: Path) -> Iterator[URL]:
         cwd=folder,
     )
     options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]
+    # All of it in the folder, so that a killed test run leaves nothing elsewhere.
+    options += ["-c", "dynamic_shared_memory_type=mmap"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*prefix, binaries / "postgres", "-D", folder / "data", "-k", folder, *options],

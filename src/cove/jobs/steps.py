@@ -82,6 +82,11 @@ class Steps:
             raise
         finally:
             del self.provisioning[job.id]
+        changed = _changed(job, digests)
+        if changed:
+            message = f"{changed} changed since the first run: restart with refreshInputs to accept that."
+            await asyncio.to_thread(self._note, job, message)
+            return _failed(job, Outcome.PROVIDER_FAILED, "inputs_changed", message)
         return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
 
     def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[tuple[str, str], ...]:
@@ -202,6 +207,14 @@ class Steps:
     def _note(self, job: Job, line: str) -> None:
         with (self.parts.workspace(job.id) / _CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
+
+
+def _changed(job: Job, digests: tuple[tuple[str, str], ...]) -> str:
+    """Name the first input that is not what an earlier run of this job read; empty when all are, or it is the first."""
+    if not job.input_digests:
+        return ""
+    before, now = dict(job.input_digests), dict(digests)
+    return next((place for place in {**before, **now} if before.get(place) != now.get(place)), "")
 
 
 def _failed(job: Job, outcome: Outcome, reason: str, message: str) -> Job:

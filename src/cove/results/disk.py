@@ -108,15 +108,14 @@ class DiskResults:
             # Put before, by a service that was killed before it noted it; the source may be gone by now.
             return
         with self._failures():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (target.parent.parent, target.parent):
-                folder.mkdir(mode=0o700, exist_ok=True)
+            made = [folder for folder in (self._root, target.parent.parent, target.parent) if _make(folder)]
             try:
                 self._take(target, output, content())
             except BaseException:
                 _remove_empty(target.parent, self._root)
                 raise
-            _flush_folder(target.parent)
+            for folder in {target.parent, *(folder.parent for folder in made)}:
+                _flush_folder(folder)
 
     def _holds(self, target: Path, output: ReleasedOutput) -> bool:
         try:
@@ -270,14 +269,21 @@ def _write_all(copy: BinaryIO, chunk: memoryview) -> None:
         chunk = chunk[copy.write(chunk) :]
 
 
+def _make(folder: Path) -> bool:
+    """Make a folder for the service's user alone; False where it is there already."""
+    if folder.is_dir():
+        return False
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return True
+
+
 def _flush_folder(folder: Path) -> None:
-    """Make new names outlive a power cut, as far up as they may be new."""
-    for place in (folder, folder.parent, folder.parent.parent):
-        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Make a folder's new names outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

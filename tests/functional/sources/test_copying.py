@@ -36,9 +36,8 @@ class Given:
 class Silent:
     """A reader whose source says nothing until it is closed."""
 
-    length = None
-
     def __init__(self) -> None:
+        self.length: int | None = None
         self.reading = threading.Event()
         self.closed = threading.Event()
 

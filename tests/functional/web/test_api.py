@@ -172,6 +172,18 @@ async def test_restart_runs_a_second_attempt_and_delete_leaves_nothing(house: Ho
     assert (await house.http.get(PATH, params={"jobId": job_id})).json() == []
 
 
+async def test_restart_refuses_changed_inputs_until_they_are_accepted(house: House, tmp_path: Path) -> None:
+    job_id = (await house.start(dataset=_dataset(house, await house.paid()))).json()[0]["jobId"]
+    assert (await house.done(job_id))["outcome"] == "succeeded"
+    (tmp_path / "data" / "table.csv").write_text("a\n1\n2\n")
+    await house.start(jobId=job_id, dataset=None, algorithm=None)
+    refused = await house.done(job_id)
+    assert (refused["outcome"], refused["reason"]) == ("provider_failed", "inputs_changed")
+    assert "refreshInputs" in refused["message"]
+    await house.start(jobId=job_id, dataset=None, algorithm=None, refreshInputs=True)
+    assert (await house.done(job_id))["outcome"] == "succeeded"
+
+
 async def test_forged_and_foreign_orders_are_refused_and_use_nothing_up(house: House) -> None:
     unknown = await house.start()
     assert unknown.json()["error"] == {"dataset.serviceId": "order_invalid"}

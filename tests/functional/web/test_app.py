@@ -109,6 +109,19 @@ async def test_decrypt_proves_the_caller_first(site: Site, alice: Consumer) -> N
     assert await site.cove.nonces.last(alice.account.address) == "1"
 
 
+async def test_a_file_of_the_host_is_not_looked_at_for_strangers(site: Site) -> None:
+    body = {"type": "local", "root": "data", "path": "x"}
+    answer = await site.http.post("/api/services/fileinfo", json=body)
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["type"])
+
+
+@pytest.mark.parametrize(("did", "status"), [("did:op:1", 400), ("did:op:" + "3" * 64, 503)])
+async def test_a_document_that_cannot_be_had_says_why(site: Site, did: str, status: int) -> None:
+    answer = await site.http.get(f"/api/aquarius/assets/ddo/{did}")
+    assert answer.status_code == status
+    assert answer.json()["code"] in {"validation_error", "unavailable"}
+
+
 NAMES = st.sampled_from([
     *wire.StartCompute.model_fields, *wire.InitializeCompute.model_fields, *wire.DecryptRequest.model_fields,
     *wire.DatasetRef.model_fields, *wire.AlgorithmMeta.model_fields, "did", "type", "url", "method", "headers",
@@ -130,7 +143,7 @@ BODIES = st.dictionaries(
 
 
 @given(path=st.sampled_from(POSTS), body=BODIES | VALUES)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_body_is_our_fault(site: Site, path: str, body: Any) -> None:
     kind = "application/octet-stream" if path.startswith("encrypt") else "application/json"
     answer = await site.http.post(

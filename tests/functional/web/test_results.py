@@ -81,6 +81,14 @@ async def test_an_index_that_is_no_number_is_refused(site: Site, alice: Consumer
     assert await site.cove.nonces.last(alice.account.address) is None
 
 
+async def test_a_file_that_is_lost_is_no_empty_answer(site: Site, alice: Consumer, tmp_path: Path) -> None:
+    job = await site.add_finished(tmp_path, owner=alice.account.address)
+    await site.cove.parts.results.delete(job.id)
+    answer = await site.http.get(RESULT, params=alice.signed(f"{job.id}1", jobId=job.id, index=1))
+    assert answer.status_code == 404
+    assert answer.json()["error"]
+
+
 async def test_a_client_that_goes_away_ends_the_stream(site: Site, alice: Consumer, tmp_path: Path) -> None:
     job = await site.add_finished(tmp_path, owner=alice.account.address)
     request = site.http.build_request("GET", RESULT, params=alice.signed(f"{job.id}1", jobId=job.id, index=1))

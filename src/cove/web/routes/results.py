@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -47,7 +47,7 @@ def routes(house: Cove) -> APIRouter:
         job_id = messages.parse_job_id(chosen.jobId)
         owner = None if await _linked(house, chosen, index) else await _owner(house, chosen)
         part = await house.jobs.result(owner, job_id, index)
-        return _answer(house, request, part, index)
+        return await _answer(house, request, part, index)
 
     return router
 
@@ -72,7 +72,7 @@ async def _linked(house: Cove, chosen: wire.ResultSelector, index: int) -> bool:
     raise BadSignature("The link is not valid any more.", hint="Ask for the status again, signed.")
 
 
-def _answer(house: Cove, request: Request, part: ResultPart, index: int) -> Response:
+async def _answer(house: Cove, request: Request, part: ResultPart, index: int) -> Response:
     etag = f'"{part.etag}"'
     headers = {
         "Content-Disposition": disposition(part.filename),
@@ -100,7 +100,16 @@ def _answer(house: Cove, request: Request, part: ResultPart, index: int) -> Resp
     code = 200 if span is None else 206
     if request.method == "HEAD" or length == 0:
         return Response(None, code, headers, kind)
-    return StreamingResponse(house.jobs.read(part, index, first, length), code, headers, kind)
+    chunks = house.jobs.read(part, index, first, length)
+    # Read before the answer begins, so that what cannot be read is still said with its own status.
+    beginning = await anext(chunks, b"")
+    return StreamingResponse(_joined(beginning, chunks), code, headers, kind)
+
+
+async def _joined(beginning: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield beginning
+    async for chunk in chunks:
+        yield chunk
 
 
 def is_held(header: str, etag: str) -> bool:
