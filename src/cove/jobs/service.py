@@ -83,6 +83,7 @@ class JobService:
         job = await self._own(owner, job_id)
         if job.phase is not Phase.DONE:
             raise Refused("jobId", "running", hint="Stop the job, or wait until it has ended.")
+        environment_of(self._parts, job.environment)  # the owner may have removed it since
         now = self._parts.clock.now()
         if job.expires_at and now > job.expires_at:
             raise Refused("order", "fees_not_paid", hint="The paid period has ended: order again, start a new job.")
