@@ -1,0 +1,26 @@
+"""What the house needs from the world, as Protocols. Their docstrings are what the contract suites test."""
+
+from cove.ports.chains import Ledger, MetadataEvent, MetadataStore, NftFacts
+from cove.ports.common import Clock, Finding
+from cove.ports.engines import Collected, Engine
+from cove.ports.secrets import Vault
+from cove.ports.sources import FileSource, Reader
+from cove.ports.stores import JobQuery, JobStore, NonceStore, ResultStore
+
+__all__ = [
+    "Clock",
+    "Collected",
+    "Engine",
+    "FileSource",
+    "Finding",
+    "JobQuery",
+    "JobStore",
+    "Ledger",
+    "MetadataEvent",
+    "MetadataStore",
+    "NftFacts",
+    "NonceStore",
+    "Reader",
+    "ResultStore",
+    "Vault",
+]

@@ -1,0 +1,97 @@
+"""What runs algorithms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cove.core.job import Run, RunId
+from cove.core.lifecycle import Observation
+from cove.ports.common import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Where the engine left what a finished run wrote. Everything there is hostile."""
+
+    #: Folder with the files of ``/data/outputs``.
+    outputs: Path
+    #: Folder with the files of ``/data/logs``.
+    logs: Path
+    #: The captured standard output and error, written by the engine; it may be missing.
+    log: Path
+
+
+class Engine(Protocol):
+    """Runs algorithms. No method waits for a run: each starts something or looks, and returns soon.
+
+    An engine names everything of a run after its RunId, so that every call can be repeated. Runs outlive the service:
+    after a restart the same engine, given the same folder or daemon, answers for them as before.
+    ``cove.core.errors.Unavailable`` means that nothing is known; it is never an answer about a run.
+    """
+
+    async def start(self) -> None:
+        """Get ready; runs of an earlier service are found again. Called once, before anything else."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything but the runs, which go on."""
+        ...
+
+    async def submit(self, run: Run) -> None:
+        """Start a run unless one of this id was ever started here and not removed.
+
+        Raises:
+            ImageRefused: The image is unknown or unusable; nothing was started.
+            NoSpace: The disk is full; nothing was started.
+            Unavailable: It is not known whether the run was started; calling again is safe.
+        """
+        ...
+
+    async def observe(self, runs: Sequence[RunId]) -> Mapping[RunId, Observation]:
+        """Say of every given run what is known of it.
+
+        ``Missing`` before submit and after remove, ``Active`` from the return of submit on, ``Exited`` once nothing of
+        its process tree is left and :meth:`collect` is ready. A run whose keeper died is ``Exited(failure="lost")``.
+
+        Raises:
+            Unavailable: The engine did not answer.
+        """
+        ...
+
+    async def cancel(self, run: RunId, *, grace_seconds: float = 10.0) -> None:
+        """Ask a run to end: SIGTERM to its main process, SIGKILL to the tree after the grace. Harmless when repeated.
+
+        The later observation says ``ended_by="stopped"``.
+        """
+        ...
+
+    async def collect(self, run: RunId) -> Collected:
+        """Say where the outputs of an exited run are on this host.
+
+        Raises:
+            NotFound: There is no exited run of this id.
+        """
+        ...
+
+    async def logs(self, run: RunId, offset: int, length: int) -> bytes:
+        """Give part of the captured log, also while the run goes on; empty past its present end."""
+        ...
+
+    async def remove(self, run: RunId) -> None:
+        """End the run at once if it goes on, and forget everything of it: files, mounts, cgroups. May be repeated."""
+        ...
+
+    async def runs(self) -> Sequence[RunId]:
+        """List every run that the engine holds anything of, so that orphans can be removed."""
+        ...
+
+    def on_exit(self, listener: Callable[[RunId], None]) -> None:
+        """Have ``listener`` called in the event loop soon after a run exited. A hint: a poll is the safety net."""
+        ...
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at what this engine can and cannot enforce on this machine."""
+        ...

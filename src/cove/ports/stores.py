@@ -1,0 +1,169 @@
+"""What keeps jobs, nonces and results."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cove.core.job import Job, JobId
+from cove.core.policy import ReleasedOutput
+from cove.ports.common import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs are asked for; parts that are None do not count, given ones must all hold."""
+
+    job_id: JobId | None = None
+    #: Compared without case.
+    owner: str | None = None
+    #: The main dataset's DID.
+    document_id: str | None = None
+    #: With ``0x``, lower case.
+    agreement_id: str | None = None
+    #: Only jobs that are not DONE.
+    open_only: bool = False
+    #: At most so many, the newest first.
+    limit: int = 100
+
+
+class JobStore(Protocol):
+    """Keeps jobs. Every write is one transaction; jobs with ``delete_requested_at`` are invisible to :meth:`find`."""
+
+    async def start(self) -> None:
+        """Get ready (open, check the schema's version).
+
+        Raises:
+            SettingsWrong: The database is newer than this program.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+    async def add(self, job: Job, package: bytes) -> None:
+        """Store a new job, its sealed package and the use of its orders, all or nothing.
+
+        Raises:
+            Refused: ``agreementId: in_use`` when one of its orders pays for a job that is not done.
+        """
+        ...
+
+    async def package(self, job_id: JobId) -> bytes:
+        """Give the sealed package.
+
+        Raises:
+            NotFound: No such job.
+        """
+        ...
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Give a job, deleted ones too; None when there is none."""
+        ...
+
+    async def find(self, query: JobQuery) -> Sequence[Job]:
+        """Give the jobs that match, the newest first; never one whose deletion was asked for."""
+        ...
+
+    async def save(self, job: Job) -> Job:
+        """Write a job if nobody else did since it was read, and give it with its new version.
+
+        Moving to DONE frees its orders; moving from DONE to ACCEPTED takes them again, in the same transaction.
+
+        Raises:
+            StaleWrite: Another version is stored, or the job is gone.
+            Refused: ``agreementId: in_use`` when a restarted job's order pays for another job now.
+            ValueError: The move of phase is not legal.
+        """
+        ...
+
+    async def remove(self, job_id: JobId) -> None:
+        """Forget a job, its package and its orders' use. May be repeated."""
+        ...
+
+    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
+        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        ...
+
+    async def active(self) -> Sequence[Job]:
+        """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
+        ...
+
+    async def counts(self, environment: str) -> tuple[int, int]:
+        """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE."""
+        ...
+
+    async def position(self, job: Job) -> int:
+        """Give the place of an ACCEPTED job in its environment's queue: 1 is next, 0 means that it does not wait."""
+        ...
+
+    async def durations(self, environment: str, limit: int = 20) -> Sequence[float]:
+        """Give the run times (seconds) of the newest finished jobs of an environment, for queue estimates."""
+        ...
+
+    async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
+        """Say which of these jobs are stored, so that what no job owns can be removed."""
+        ...
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the database."""
+        ...
+
+
+class NonceStore(Protocol):
+    """Remembers the last nonce of every address; addresses are compared by value."""
+
+    async def last(self, address: str) -> str | None:
+        """Give the last nonce used, as the text it was sent in; None for an address that used none."""
+        ...
+
+    async def use(self, address: str, nonce: str) -> bool:
+        """Take a nonce in one atomic write; False when it is not greater than the last one used.
+
+        Args:
+            address: In any case.
+            nonce: A decimal number as text, already checked for form by ``core.messages.parse_nonce``.
+        """
+        ...
+
+
+class ResultStore(Protocol):
+    """Keeps released results. It takes nothing that was not released."""
+
+    async def put(self, job_id: JobId, attempt: int, output: ReleasedOutput, content: Callable[[], Path]) -> str:
+        """Store one released file and give its key; an equal earlier put of the same path is replaced.
+
+        Args:
+            job_id: Its job.
+            attempt: Its attempt.
+            output: What was released; the bytes must have its size and digest.
+            content: Gives a path of this host that holds the bytes; the store may take the file away (rename).
+
+        Raises:
+            StaleWrite: The bytes are not those that were released.
+            NoSpace: The store is full.
+        """
+        ...
+
+    def read(self, key: str, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Give a part of a stored file in chunks.
+
+        Raises:
+            NotFound: There is no such key.
+        """
+        ...
+
+    async def delete(self, job_id: JobId) -> None:
+        """Forget everything of a job. May be repeated."""
+        ...
+
+    async def jobs(self) -> Sequence[JobId]:
+        """List the jobs that anything is stored of."""
+        ...
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the store."""
+        ...
