@@ -10,25 +10,20 @@ machine say little of another.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import secrets
-import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from _parts import MEBIBYTE, need, nginx, write_file
 
 from cove.core.files import UrlFile
 from cove.sources.copying import copy_to
 from cove.sources.guard import AddressGuard
 from cove.sources.url import UrlSource
-
-MEBIBYTE = 1 << 20
 
 
 def main() -> None:
@@ -37,9 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
-    missing = [name for name in ("nginx", "curl") if find(name) is None]
-    if missing:
-        sys.exit(f"{' and '.join(missing)} not found: apt-get install nginx-light curl")
+    need("nginx", "curl")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -84,55 +77,6 @@ def with_cove(source: UrlSource, port: int, target: Path, size: int) -> None:
     finally:
         os.close(descriptor)
         reader.close()
-
-
-def write_file(path: Path, size: int) -> None:
-    path.parent.mkdir(mode=0o755)
-    block = secrets.token_bytes(MEBIBYTE)
-    with path.open("wb") as file:
-        for start in range(0, size, MEBIBYTE):
-            file.write(block[: size - start])
-    path.chmod(0o644)
-
-
-@contextlib.contextmanager
-def nginx(folder: Path) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; sendfile on; {temporary}\n"
-        f"server {{ listen 127.0.0.1:{port}; root {folder}/www; }} }}\n"
-    )
-    process = subprocess.Popen(
-        [str(find("nginx")), "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
-    )
-    try:
-        wait_for(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    sys.exit("nginx did not start")
-
-
-def find(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import secrets
 import shutil
@@ -142,6 +143,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
                 cors_origins=settings.listen.cors_origins,
             ),
         )
+        gc.freeze()  # what is there now lives as long as the service: no collection need look at it again
         if loop:
             reconciler.listen_to_engines()
             await stack.enter_async_context(_running(reconciler))

@@ -87,12 +87,14 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """One file or folder of this host, shown read-only inside the run."""
+    """One file or folder, shown read-only inside the run."""
 
-    #: Absolute path on this host.
+    #: Absolute path on this host; empty where ``content`` is given.
     source: str
     #: Absolute path inside, below ``/data``.
     target: str
+    #: The bytes of a small file that lies nowhere on this host; None for one that does.
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

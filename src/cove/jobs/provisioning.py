@@ -107,15 +107,17 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
         Interrupted: Somebody wished to stop.
     """
     with log_path.open("w", encoding="utf-8") as log:
-        log_path.chmod(0o600)
         datasets = [_listed(parts, log, asset, f"dataset {number}") for number, asset in enumerate(package.datasets)]
         algorithm = _listed_algorithm(parts, log, package)
         layout = plan(package, [listed.files for listed in datasets], algorithm.files)
         binds: list[Bind] = []
         digests: list[tuple[str, str]] = []
-        (folder / "files").mkdir(mode=0o700)
         for number, place in enumerate(layout.places):
-            source, digest = _bring_one(parts, place, folder / "files" / str(number), progress, log)
+            if place.file is None:
+                binds.append(Bind("", place.target, place.content))
+                digests.append((place.target, ""))
+                continue
+            source, digest = _bring_one(parts, place.file, place, folder / str(number), progress, log)
             binds.append(Bind(str(source), place.target))
             digests.append((place.target, digest))
         _check_algorithm(package, digests, log)
@@ -138,15 +140,15 @@ def _listed_algorithm(parts: Parts, log: TextIO, package: Package) -> FileList:
         raise AlgorithmMissing(problem.message) from None
 
 
-def _bring_one(parts: Parts, place: Place, target: Path, progress: Watched, log: TextIO) -> tuple[Path, str]:
+def _bring_one(  # noqa: PLR0917 - each once
+    parts: Parts, file: FileObject, place: Place, target: Path, progress: Watched, log: TextIO
+) -> tuple[Path, str]:
     if progress.stop.is_set():
         raise Interrupted
-    if place.file is None:
-        return _write(target, place.content), ""
     try:
         # An algorithm is always copied: it must be executable, and stay what was approved by its digest.
         may_bind = not place.target.startswith("/data/transformations")
-        source, digest, told = _fetch(parts, place.file, target, progress, may_bind=may_bind)
+        source, digest, told = _fetch(parts, file, target, progress, may_bind=may_bind)
     except DataMissing as problem:
         log.write(f"{place.target}: {problem.message}\n")
         if place.executable or place.target.startswith("/data/transformations"):
@@ -182,12 +184,6 @@ def _fetch(parts: Parts, file: FileObject, target: Path, progress: Watched, *, m
 
 def _type_of(file: FileObject) -> str:
     return "local" if isinstance(file, LocalFile) else "url"
-
-
-def _write(target: Path, content: bytes) -> Path:
-    target.write_bytes(content)
-    target.chmod(0o755)
-    return target
 
 
 def _check_algorithm(package: Package, digests: list[tuple[str, str]], log: TextIO) -> None:

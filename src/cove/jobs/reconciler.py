@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from cove.core.errors import CoveError, StaleWrite, Unavailable
 from cove.core.job import Job, JobId, Outcome, Phase, RunId
-from cove.core.lifecycle import Observation, Step, decide
+from cove.core.lifecycle import Exited, Missing, Observation, Step, decide
 from cove.jobs.parts import Parts
+from cove.jobs.slots import Slots
 from cove.jobs.steps import Steps
 
 log = logging.getLogger("cove.jobs")
 
 _WITH_ENGINE = frozenset({Phase.SUBMITTING, Phase.RUNNING})
-_HOLDING_A_SLOT = frozenset({Phase.PROVISIONING, Phase.SUBMITTING, Phase.RUNNING})
 
 
 class Reconciler:
@@ -34,19 +34,25 @@ class Reconciler:
         self.listeners: set[Callable[[JobId], None]] = set()
         self._tasks: dict[JobId, asyncio.Task[None]] = {}
         self._again: set[JobId] = set()
-        #: Which jobs hold a slot of which environment.
-        self._slots: dict[JobId, str] = {}
+        self._slots = Slots({name: entry.max_jobs for name, entry in parts.environments.items()})
+        #: False until what an earlier service left running is known.
+        self._adopted = False
         self._wakened = asyncio.Event()
 
     async def run(self) -> None:
         """Go on until cancelled. What is under way then is taken up at the next start."""
         await self._clean_orphans()
+        next_sweep = 0.0
+        clock = asyncio.get_running_loop().time
         try:
             while True:
                 self._wakened.clear()
-                await self._sweep_safely()
+                if clock() >= next_sweep:
+                    next_sweep = clock() + self.parts.poll_seconds
+                    await self._safely(self._sweep)
+                await self._safely(self._admit)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.parts.poll_seconds):
+                    async with asyncio.timeout_at(next_sweep):
                         await self._wakened.wait()
         finally:
             await self._let_go()
@@ -58,7 +64,7 @@ class Reconciler:
 
     def accepted(self, environment: str) -> None:
         """Say that a job waits in an environment's queue: it is looked at as soon as a slot is free."""
-        if self._free(environment) > 0:
+        if self._slots.room(environment) > 0:
             self._wakened.set()
 
     def wake(self, job_id: JobId) -> None:
@@ -70,40 +76,41 @@ class Reconciler:
             return
         self._tasks[job_id] = asyncio.create_task(self._advance_safely(job_id), name=f"job {job_id}")
 
-    async def _sweep_safely(self) -> None:
+    async def _safely(self, look: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._sweep()
+            await look()
         except Unavailable as problem:
             log.warning("%s; trying again in %s s", problem.message, self.parts.poll_seconds)
         except CoveError as problem:
             log.error("the loop met %s: %s", problem.code, problem.message)  # noqa: TRY400 - known, no trace needed
 
     async def _sweep(self) -> None:
-        """Look at every job that is under way, then let queued jobs in."""
+        """Look at every job that is under way."""
         active = await self.parts.store.active()
-        for job in active:
-            if job.phase in _HOLDING_A_SLOT:
-                self._slots.setdefault(job.id, job.environment)
+        if not self._adopted:
+            await self._adopt(active)
         for job in active:
             if job.id not in self._tasks:
                 self.wake(job.id)
-        for environment in self.parts.environments:
-            await self._admit(environment)
 
-    async def _admit(self, environment: str) -> None:
-        free = self._free(environment)
-        if free <= 0:
-            return
-        for job in await self.parts.store.queued(environment, free + len(self._tasks)):
-            if self._free(environment) <= 0:
-                return
-            if job.id not in self._tasks:
-                self._slots[job.id] = environment
-                self.wake(job.id)
+    async def _adopt(self, active: Sequence[Job]) -> None:
+        """Give what an earlier service started its slot, before anything new may take it."""
+        for job in active:
+            if job.phase is Phase.PROVISIONING:
+                self._slots.bring(job)
+            elif job.phase in _WITH_ENGINE:
+                is_there = job.phase is Phase.RUNNING or not isinstance(await self._look(job), Missing)
+                (self._slots.hold if is_there else self._slots.bring)(job)
+        self._adopted = True
 
-    def _free(self, environment: str) -> int:
-        held = sum(1 for place in self._slots.values() if place == environment)
-        return self.parts.environments[environment].max_jobs - held
+    async def _admit(self) -> None:
+        """Let queued jobs in, first come first, where an environment has room."""
+        for environment in self.parts.environments if self._adopted else ():
+            room = self._slots.room(environment)
+            for job in await self.parts.store.queued(environment, room + len(self._tasks)) if room > 0 else ():
+                if job.id not in self._tasks and self._slots.room(environment) > 0:
+                    self._slots.bring(job)
+                    self.wake(job.id)
 
     async def _advance_safely(self, job_id: JobId) -> None:
         """The top of one job's task: whatever goes wrong here is logged, and the job is looked at again later."""
@@ -126,29 +133,35 @@ class Reconciler:
 
     async def _advance(self, job_id: JobId) -> None:
         """Take a job as far as it can go without waiting for its run."""
-        while True:
-            job = await self.parts.store.get(job_id)
-            if job is None:
-                self._free_slot(job_id)
+        job = await self.parts.store.get(job_id)
+        while job is not None and job.phase is not Phase.DONE:
+            if job_id in self._again:
+                self._again.discard(job_id)
+                job = await self.parts.store.get(job_id)
+                continue
+            following = await self._next(job)
+            if following is None:
                 return
-            if job.phase is Phase.DONE:
-                self._free_slot(job_id)
-                if job.delete_requested_at is not None:
-                    await self.steps.forget(job)
-                    self._tell(job_id)
-                return
-            seen = await self._look(job)
-            decision = decide(job, seen, self.parts.clock.now())
-            if decision.job is not job:
-                stored = await self._store(decision.job)
-            else:
-                stored = job
-            if decision.step is Step.WAIT:
-                if stored is not job and stored.phase is not job.phase:
-                    continue
-                return
-            if not await self._act(decision.step, stored):
-                return
+            job = following
+        self._leave(job_id)
+        if job is not None and job.delete_requested_at is not None:
+            await self.steps.forget(job)
+            self._tell(job_id)
+
+    async def _next(self, job: Job) -> Job | None:
+        """Decide, store, act once; None when the job has to wait."""
+        seen = await self._look(job)
+        if isinstance(seen, Exited):
+            self._leave(job.id)  # before anything is written: the next run need not wait for the disk
+        decision = decide(job, seen, self.parts.clock.now())
+        stored = job if decision.job is job else await self._store(decision.job)
+        if decision.step is Step.WAIT:
+            return stored if stored.phase is not job.phase else None
+        if decision.step is Step.SUBMIT:
+            if not self._slots.take(stored):
+                return None
+            self._wakened.set()  # the next one's data can be brought
+        return await self._act(decision.step, stored)
 
     async def _look(self, job: Job) -> Observation | None:
         if job.phase not in _WITH_ENGINE:
@@ -158,48 +171,51 @@ class Reconciler:
 
     async def _store(self, job: Job) -> Job:
         stored = await self.parts.store.save(job)
-        if stored.phase in _HOLDING_A_SLOT:
-            self._slots[stored.id] = stored.environment
-        else:
-            self._free_slot(stored.id)
+        match stored.phase:
+            case Phase.PROVISIONING:
+                self._slots.bring(stored)
+            case Phase.RUNNING:
+                self._slots.hold(stored)
+            case Phase.SUBMITTING:
+                pass
+            case _:
+                self._leave(stored.id)
         self._tell(stored.id)
         return stored
 
-    async def _act(self, step: Step, job: Job) -> bool:
-        """Take one step; True when there may be more to do at once."""
+    async def _act(self, step: Step, job: Job) -> Job | None:
+        """Take one step; give the job as it is now, or None when there is nothing more to do at once."""
         match step:
             case Step.WAIT:
-                return False
+                return None
             case Step.PROVISION:
-                return await self._move_on(await self.steps.provision(job))
+                return await self._stored_or(job, await self.steps.provision(job))
             case Step.SUBMIT:
-                return await self._move_on(await self.steps.submit(job))
+                return await self._stored_or(job, await self.steps.submit(job))
             case Step.CANCEL:
                 await self.steps.cancel(job)
-                return False
+                return None
             case Step.FILTER:
-                return await self._move_on(await self.steps.filter(job))
+                return await self._store(await self.steps.filter(job))
             case Step.PUBLISH:
-                return await self._move_on(await self.steps.publish(job))
+                return await self._store(await self.steps.publish(job))
             case Step.CLEAN:
                 await self.steps.clean(job)
                 done = replace(job, phase=Phase.DONE, finished_at=self.parts.clock.now())
-                if done.outcome is None:
-                    done = replace(done, outcome=Outcome.SUCCEEDED)
-                return await self._move_on(done)
+                return await self._store(replace(done, outcome=done.outcome or Outcome.SUCCEEDED))
 
-    async def _move_on(self, job: Job | None) -> bool:
+    async def _stored_or(self, job: Job, made: Job | None) -> Job:
         """Store what a step made of a job; None means that the step only looks forward to the next observation."""
-        if job is None:
-            return True
-        await self._store(job)
-        return True
+        return job if made is None else await self._store(made)
 
     def _run_ended(self, run: RunId) -> None:
         self.wake(JobId(run.rpartition("-")[0]))
 
-    def _free_slot(self, job_id: JobId) -> None:
-        if self._slots.pop(job_id, None) is not None:
+    def _leave(self, job_id: JobId) -> None:
+        """Give a job's slot to the job that has waited longest for one, and let the next one in from the queue."""
+        if self._slots.knows(job_id):
+            for follower in self._slots.leave(job_id):
+                self.wake(follower)
             self._wakened.set()
 
     def _tell(self, job_id: JobId) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
-from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpace, NotFound, StaleWrite
+from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpace, NotFound, StaleWrite, Unavailable
 from cove.core.job import Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
 from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
 from cove.jobs import outputs, provisioning, tarball
@@ -20,6 +18,10 @@ from cove.jobs.parts import Parts
 from cove.ports import Collected, Engine
 
 _PACKAGE: TypeAdapter[Package] = TypeAdapter(Package)
+# In a tuple, because a dataclass by itself takes no configuration from outside.
+_RUN: TypeAdapter[tuple[Run]] = TypeAdapter(
+    tuple[Run], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+)
 _CONFIGURATION_LOG_NAME = "configuration.log"
 _RUN_FILE = "run.json"
 
@@ -53,8 +55,16 @@ class Steps:
         self.provisioning: dict[JobId, Progress] = {}
 
     def engine(self, job: Job) -> Engine:
-        """Give the engine that runs a job."""
-        return self.parts.engines[self.parts.environments[job.environment].engine]
+        """Give the engine that runs a job.
+
+        Raises:
+            Unavailable: The owner has taken the job's environment out of the settings.
+        """
+        environment = self.parts.environments.get(job.environment)
+        if environment is None:
+            part = f"environment {job.environment}"
+            raise Unavailable(part, f"{part} is not in the settings")
+        return self.parts.engines[environment.engine]
 
     def interrupt(self, job_id: JobId) -> None:
         """Have a provisioning end soon, so that a wish is seen."""
@@ -103,7 +113,7 @@ class Steps:
                 brought.environment,
                 job.resources,
             )
-            (folder / _RUN_FILE).write_text(json.dumps(asdict(run)), "utf-8")
+            (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
         return brought.digests
 
     async def submit(self, job: Job) -> Job | None:
@@ -112,9 +122,8 @@ class Steps:
         for number in range(1, job.attempt):
             await engine.remove(run_id(job.id, number))
         try:
-            text = await asyncio.to_thread((self.parts.workspace(job.id) / _RUN_FILE).read_text, "utf-8")
-            run = replace(_run_from(json.loads(text)), id=job.run_id)
-            await engine.submit(run)
+            run = await asyncio.to_thread(self._run_of, job)
+            await engine.submit(replace(run, id=job.run_id))
         except FileNotFoundError:
             return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
         except ImageRefused as problem:
@@ -123,6 +132,9 @@ class Steps:
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
         return None
+
+    def _run_of(self, job: Job) -> Run:
+        return _RUN.validate_json((self.parts.workspace(job.id) / _RUN_FILE).read_bytes())[0]
 
     async def cancel(self, job: Job) -> None:
         """Ask the run to end."""
@@ -144,11 +156,13 @@ class Steps:
 
     async def publish(self, job: Job) -> Job:
         """Store what may leave, and nothing else."""
-        collected = await self._collected(job)
+        return await asyncio.to_thread(self._publish, job, await self._collected(job))
+
+    def _publish(self, job: Job, collected: Collected | None) -> Job:
         results: list[ResultFile] = []
         for verdict in job.verdicts:
             try:
-                result = await self._put(job, verdict, collected)
+                result = self._put(job, verdict, collected)
             except NoSpace:
                 message = "The provider has no space left for this job's results."
                 job = replace(job, outcome=Outcome.PROVIDER_FAILED, reason="no_space", message=message)
@@ -157,7 +171,7 @@ class Steps:
                 results.append(result)
         return replace(job, phase=Phase.CLEANING, results=_with_tar(job, results))
 
-    async def _put(self, job: Job, verdict: Verdict, collected: Collected | None) -> ResultFile | None:
+    def _put(self, job: Job, verdict: Verdict, collected: Collected | None) -> ResultFile | None:
         raw = RawOutput(verdict.path, verdict.type, verdict.size, verdict.sha256)
         output = release(raw, job.verdicts)
         if output is None:
@@ -169,7 +183,7 @@ class Steps:
         else:
             place = outputs.place_of(collected, verdict.path, verdict.type)
         try:
-            key = await self.parts.results.put(job.id, job.attempt, output, lambda: place)
+            key = self.parts.results.put(job.id, job.attempt, output, lambda: place)
         except StaleWrite:
             return None
         return ResultFile(output.path, output.size, output.type, output.sha256, key)
@@ -229,13 +243,6 @@ def _with_tar(job: Job, results: list[ResultFile]) -> tuple[ResultFile, ...]:
     size = tarball.total(tarball.plan(results, job.created_at))
     archive = ResultFile(tarball.TAR_NAME, size, OUTPUT, "", "")
     return (*results[: last + 1], archive, *results[last + 1 :])
-
-
-def _run_from(record: dict[str, Any]) -> Run:
-    return _RUN.validate_python(record)
-
-
-_RUN: TypeAdapter[Run] = TypeAdapter(Run)
 
 
 def _names_in(folder: Path) -> list[JobId]:

@@ -133,8 +133,8 @@ class NonceStore(Protocol):
 class ResultStore(Protocol):
     """Keeps released results. It takes nothing that was not released."""
 
-    async def put(self, job_id: JobId, attempt: int, output: ReleasedOutput, content: Callable[[], Path]) -> str:
-        """Store one released file and give its key; an equal earlier put of the same path is replaced.
+    def put(self, job_id: JobId, attempt: int, output: ReleasedOutput, content: Callable[[], Path]) -> str:
+        """Store one released file and give its key; an equal earlier put of the same path is replaced. Blocking.
 
         Args:
             job_id: Its job.

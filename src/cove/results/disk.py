@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,10 +25,13 @@ from cove.core.policy import ReleasedOutput
 from cove.ports import Finding
 
 CHUNK_BYTES: Final = 1 << 20
+_SMALL_CHUNK: Final = 1 << 18
+_LARGE_CHUNK: Final = 1 << 22
+_QUICK_SECONDS: Final = 0.1
 PART: Final = "results"
 
 _JOB: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", re.ASCII)
-_KEY: Final = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})/([0-9]{1,9})/([0-9a-f]{32})", re.ASCII)
+_KEY: Final = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})/([0-9]{1,9})-([0-9a-f]{32})", re.ASCII)
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOT_THE_FILE: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EINVAL})
 _LOW_BYTES: Final = 1 << 30
@@ -44,26 +48,34 @@ class DiskResults:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    async def put(self, job_id: JobId, attempt: int, output: ReleasedOutput, content: Callable[[], Path]) -> str:
-        """Store one released file and give its key; an equal earlier put of the same path is replaced."""
+    def put(self, job_id: JobId, attempt: int, output: ReleasedOutput, content: Callable[[], Path]) -> str:
+        """Store one released file and give its key; an equal earlier put of the same path is replaced. Blocking."""
         if _JOB.fullmatch(job_id) is None:
             raise ValueError("this is no id of a job")
         name = hashlib.sha256(f"{output.type}\0{output.path}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        key = f"{job_id}/{attempt}/{name}"
-        await asyncio.to_thread(self._put, self._root / key, output, content)
+        key = f"{job_id}/{attempt}-{name}"
+        self._put(self._root / key, output, content)
         return key
 
     async def read(self, key: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-        """Give a part of a stored file in chunks of at most 1 MiB; it ends early where the file does."""
+        """Give a part of a stored file in chunks of at most 4 MiB; it ends early where the file does.
+
+        Each chunk costs a way to a thread and back, so a reader who takes them quickly gets large ones; one who is
+        slow gets small ones, so that a thousand of them hold little memory.
+        """
         file = await asyncio.to_thread(self.open_file, key)
         try:
             end = offset + length
+            size = _SMALL_CHUNK
             while offset < end:
-                chunk = await asyncio.to_thread(self._read, file.fileno(), min(CHUNK_BYTES, end - offset), offset)
+                chunk = await asyncio.to_thread(self._read, file.fileno(), min(size, end - offset), offset)
                 if not chunk:
                     return
                 offset += len(chunk)
+                given = time.monotonic()
                 yield chunk
+                is_quick = time.monotonic() - given < _QUICK_SECONDS
+                size = min(size * 2, _LARGE_CHUNK) if is_quick else _SMALL_CHUNK
         finally:
             # After a cancellation a thread may still be reading; what it reads, from whatever file, goes nowhere.
             file.close()
@@ -108,7 +120,7 @@ class DiskResults:
             # Put before, by a service that was killed before it noted it; the source may be gone by now.
             return
         with self._failures():
-            made = [folder for folder in (self._root, target.parent.parent, target.parent) if _make(folder)]
+            made = [folder for folder in (self._root, target.parent) if _make(folder)]
             try:
                 self._take(target, output, content())
             except BaseException:

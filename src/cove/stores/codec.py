@@ -32,6 +32,21 @@ COLUMNS: Final = (
 )
 """What a row must have, in this order, to be read by :func:`decode`."""
 
+CHANGING: Final = (
+    "version",
+    "phase",
+    "environment",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "stop_requested_at",
+    "delete_requested_at",
+    "duration",
+    "active",
+    "document",
+)
+"""The columns that a later write of a job may change."""
+
 _PHASES: Final = {str(phase): phase for phase in Phase}
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

@@ -26,6 +26,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from cove.core.errors import CoveError, SettingsWrong
 from cove.ports import Finding
 from cove.stores import failures, health, schema
+from cove.stores.batches import Batches
+from cove.stores.prepared import driver
 
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ _DRIVERS: Final = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _WRITES: Final = "cove_writes"
+_BEGUN: Final = "cove_begun"
 _PAUSE_SECONDS: Final = 0.02
 _URL_HINT: Final = (
     "Leave it empty for a SQLite file in the state folder, or write postgresql://user:password@host/name."
@@ -77,6 +80,8 @@ class Database:
         self._writing = self._engine.execution_options(**{_WRITES: True})
         self._readers = ThreadPoolExecutor(max(1, config.connections - 1), thread_name_prefix="cove-read")
         self._writers = ThreadPoolExecutor(1, thread_name_prefix="cove-write") if self.file else self._readers
+        self._batches = Batches(self._write_transaction, self._meaning)
+        self._writer: Connection | None = None
         self._inline = threading.local()
         self._inline_connections: list[sqlite3.Connection] = []
         self._started = False
@@ -104,7 +109,13 @@ class Database:
             Unavailable: The database did not answer, or was locked too long.
             NoSpace: The disk is full.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self._transaction, self._writing, work)
+        if self.file is None:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._writers, self._transaction, self._writing, work
+            )
+        future = self._batches.add(work)
+        self._writers.submit(self._batches.commit)
+        return await asyncio.wrap_future(future)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do work that only reads, in one transaction.
@@ -161,6 +172,27 @@ class Database:
         row: Sequence[Any] | None = connection.execute(text, (key,)).fetchone()
         return row
 
+    @contextlib.contextmanager
+    def _write_transaction(self) -> Iterator[Connection]:
+        """Give SQLite's writer thread its one connection, in a transaction that the driver itself begins and ends.
+
+        Taking a connection from the pool for each small write costs as much as the write.
+        """
+        if self._writer is None:
+            self._writer = self._writing.execution_options(**{_BEGUN: True}).connect()
+        connection = self._writer
+        execute = driver(connection).execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            yield connection
+            execute("COMMIT")
+        except BaseException:
+            if driver(connection).in_transaction:
+                execute("ROLLBACK")
+            raise
+        finally:
+            connection.rollback()  # SQLAlchemy's own idea of a transaction, if it had one
+
     def _transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         with self._meaning(), engine.begin() as connection:
             return work(connection)
@@ -174,6 +206,9 @@ class Database:
 
     def _close(self) -> None:
         self._writers.shutdown(wait=True)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         self._readers.shutdown(wait=True)
         while self._inline_connections:
             self._inline_connections.pop().close()
@@ -262,7 +297,10 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
+    options = connection.get_execution_options()
+    if options.get(_BEGUN, False):
+        return
+    writes = options.get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Phase
 from cove.ports import Finding, JobQuery
-from cove.stores.codec import COLUMNS, decode, encode
+from cove.stores.codec import CHANGING, COLUMNS, decode, encode
 from cove.stores.database import Database, DatabaseConfig
+from cove.stores.prepared import Prepared
 from cove.stores.rules import can_be_stored, check_move, matches
 from cove.stores.tables import HAS_DURATION, IS_ACTIVE, NOT_DONE, QUEUE, jobs, order_uses, packages
 
@@ -26,7 +27,7 @@ _own = jobs.alias("own")
 _JOB: Final[Select[Any]] = select(*[jobs.c[name] for name in COLUMNS])
 _BY_ID: Final = _JOB.where(jobs.c.id == bindparam("key"))
 _PACKAGE: Final = select(packages.c.sealed).where(packages.c.job_id == bindparam("key"))
-_STORED: Final = select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key"))
+_STORED: Final = Prepared(select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key")))
 
 _IN_ENVIRONMENT: Final = jobs.c.environment == bindparam("environment")
 _WAITS: Final = jobs.c.phase == str(Phase.ACCEPTED)
@@ -56,15 +57,20 @@ _TAKE_ORDER: Final = text(
     "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
     "ON CONFLICT (job_id, order_key) DO UPDATE SET active = excluded.active"
 )
-_FREE_ORDERS: Final = (
-    update(order_uses).where(order_uses.c.job_id == bindparam("key"), order_uses.c.active).values(active=False)
+_FREE_ORDERS: Final = Prepared(
+    update(order_uses)
+    .where(order_uses.c.job_id == bindparam("key"), order_uses.c.active)
+    .values(active=False)
+    .returning(order_uses.c.job_id)
 )
 _PAID_FOR: Final = (
     select(order_uses.c.job_id).where(order_uses.c.order_key.in_(bindparam("keys", expanding=True))).limit(1)
 )
-_SAVE: Final = (
+# What a job is found by never changes: to write it again would cost three indexes.
+_SAVE: Final = Prepared(
     update(jobs)
     .where(jobs.c.id == bindparam("key"), jobs.c.version == bindparam("read_version"))
+    .values({name: bindparam(f"new_{name}") for name in CHANGING})
     .returning(jobs.c.number)
 )
 
@@ -213,7 +219,7 @@ def _matching(columns: tuple[str, ...], *, open_only: bool) -> Select[Any]:
 
 def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> None:
     values = {**encode(job), "place": _next_place(connection)}
-    if connection.execute(_STORED, {"key": job.id}).one_or_none() is not None:
+    if _STORED.rows(connection, {"key": job.id}):
         raise StaleWrite(f"Job {job.id} is stored already.")
     connection.execute(insert(jobs), values)
     connection.execute(insert(packages), {"job_id": job.id, "sealed": package})
@@ -224,19 +230,20 @@ def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) 
 
 
 def _save(connection: Connection, job: Job) -> Job:
-    stored = connection.execute(_STORED, {"key": job.id}).one_or_none()
-    if stored is None or stored.version != job.version:
+    stored = _STORED.rows(connection, {"key": job.id})
+    if not stored or stored[0][0] != job.version:
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
-    before = Phase(stored.phase)
+    before = Phase(stored[0][1])
     check_move(before, job.phase)
     after = replace(job, version=job.version + 1)
-    values = {**encode(after), "key": job.id, "read_version": job.version}
+    columns = encode(after)
+    values = {f"new_{name}": columns[name] for name in CHANGING} | {"key": job.id, "read_version": job.version}
     # The condition holds always in SQLite, whose transaction began with the write lock; in PostgreSQL another service
     # may have been quicker since the line above.
-    if connection.execute(_SAVE, values).one_or_none() is None:
+    if not _SAVE.rows(connection, values):
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
     if before is not job.phase and job.phase is Phase.DONE:
-        connection.execute(_FREE_ORDERS, {"key": job.id})
+        _FREE_ORDERS.rows(connection, {"key": job.id})
     if before is Phase.DONE and job.phase is not Phase.DONE:
         place = _next_place(connection)
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(place=place))
@@ -263,7 +270,7 @@ def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
     connection.execute(delete(packages).where(packages.c.job_id == job_id))
     if keep_orders:
-        connection.execute(_FREE_ORDERS, {"key": job_id})
+        _FREE_ORDERS.rows(connection, {"key": job_id})
     else:
         connection.execute(delete(order_uses).where(order_uses.c.job_id == job_id))
 

@@ -57,24 +57,37 @@ class DiesAt:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._target, name)
-        if not inspect.iscoroutinefunction(attribute):
+        if name != self._name:
             return attribute
-        return self._wrapped(name, attribute)
+        return self._waiting(attribute) if inspect.iscoroutinefunction(attribute) else self._blocking(attribute)
 
-    def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _waiting(self, call: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapped(*arguments: object, **named: object) -> object:
-            counts = name == self._name
-            if counts:
-                self._left -= 1
-            hit = counts and self._left == 0  # other calls may come in while this one waits
-            if hit and self._when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+            hit = self._is_hit()  # other calls may come in while this one waits
+            self._die(hit, "before")
             answer = await call(*arguments, **named)
-            if hit and self._when == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
+            self._die(hit, "after")
             return answer
 
         return wrapped
+
+    def _blocking(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: object, **named: object) -> object:
+            hit = self._is_hit()
+            self._die(hit, "before")
+            answer = call(*arguments, **named)
+            self._die(hit, "after")
+            return answer
+
+        return wrapped
+
+    def _is_hit(self) -> bool:
+        self._left -= 1
+        return self._left == 0
+
+    def _die(self, hit: bool, when: str) -> None:  # noqa: FBT001 - read as a sentence
+        if hit and self._when == when:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def main(state: Path, point: str) -> None:

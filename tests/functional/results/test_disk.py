@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def files(root: Path) -> list[Path]:
 async def test_a_file_on_the_same_disk_is_taken_without_copying(store: DiskResults, tmp_path: Path, root: Path) -> None:
     source = written(tmp_path / "source", CONTENT)
     number = source.stat().st_ino
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: source)
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: source)
     assert (root / key).stat().st_ino == number
     assert not source.exists()
 
@@ -47,15 +46,15 @@ async def test_a_file_on_the_same_disk_is_taken_without_copying(store: DiskResul
 async def test_only_the_service_may_read_what_is_kept(store: DiskResults, tmp_path: Path, root: Path) -> None:
     source = written(tmp_path / "source", CONTENT)
     source.chmod(0o666)
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: source)
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: source)
     assert (root / key).stat().st_mode & 0o777 == 0o600
-    assert {path.stat().st_mode & 0o777 for path in (root, root / JOB, root / JOB / "1")} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in (root, root / JOB)} == {0o700}
 
 
 async def test_a_file_with_a_second_name_is_copied(store: DiskResults, tmp_path: Path, root: Path) -> None:
     source = written(tmp_path / "source", CONTENT)
     (tmp_path / "second").hardlink_to(source)
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: source)
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: source)
     (tmp_path / "second").write_bytes(b"changed")
     assert (root / key).read_bytes() == CONTENT
 
@@ -66,11 +65,11 @@ async def test_a_file_of_another_disk_is_copied(store: DiskResults, root: Path) 
     content = os.urandom(3_000_000)
     try:
         written(place, content)
-        key = await store.put(JOB, 1, released("a", content), lambda: place)
+        key = store.put(JOB, 1, released("a", content), lambda: place)
         assert (root / key).read_bytes() == content
         written(place, content[:-1] + b"?")
         with pytest.raises(StaleWrite):
-            await store.put(JOB, 1, released("b", content), lambda: place)
+            store.put(JOB, 1, released("b", content), lambda: place)
     finally:
         place.unlink(missing_ok=True)
     assert files(root) == [root / key]
@@ -86,13 +85,13 @@ async def test_what_took_the_files_place_is_not_followed(store: DiskResults, tmp
     folder.mkdir()
     for place in (link, pipe, folder, Path("/dev/zero"), tmp_path / "missing", secret / "below"):
         with pytest.raises(StaleWrite):
-            await store.put(JOB, 1, released("a", CONTENT), lambda place=place: place)
+            store.put(JOB, 1, released("a", CONTENT), lambda place=place: place)
     assert secret.read_bytes() == CONTENT
     assert list(root.iterdir()) == []
 
 
 async def test_a_stored_file_that_became_a_link_is_not_followed(store: DiskResults, tmp_path: Path, root: Path) -> None:
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
     (root / key).unlink()
     (root / key).symlink_to("/etc/passwd")
     with pytest.raises(Unavailable):
@@ -100,15 +99,15 @@ async def test_a_stored_file_that_became_a_link_is_not_followed(store: DiskResul
 
 
 async def test_what_a_killed_service_left_half_is_put_again(store: DiskResults, tmp_path: Path, root: Path) -> None:
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
     (root / key).write_bytes(CONTENT[:10])
-    await store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
+    store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
     assert (root / key).read_bytes() == CONTENT
 
 
 async def test_a_reader_that_goes_away_leaves_no_descriptor(store: DiskResults, tmp_path: Path) -> None:
     content = bytes(3 << 20)
-    key = await store.put(JOB, 1, released("a", content), lambda: written(tmp_path / "source", content))
+    key = store.put(JOB, 1, released("a", content), lambda: written(tmp_path / "source", content))
     before = len(list(Path("/proc/self/fd").iterdir()))
     reading = store.read(key, 0, len(content))
     await anext(reading)
@@ -118,7 +117,7 @@ async def test_a_reader_that_goes_away_leaves_no_descriptor(store: DiskResults, 
 
 async def test_a_deleted_file_is_read_to_its_end_by_who_began(store: DiskResults, tmp_path: Path) -> None:
     content = os.urandom(2 << 20)
-    key = await store.put(JOB, 1, released("a", content), lambda: written(tmp_path / "source", content))
+    key = store.put(JOB, 1, released("a", content), lambda: written(tmp_path / "source", content))
     reading = store.read(key, 0, len(content))
     parts = [await anext(reading)]
     await store.delete(JOB)
@@ -127,28 +126,16 @@ async def test_a_deleted_file_is_read_to_its_end_by_who_began(store: DiskResults
 
 
 async def test_an_open_file_can_be_sent_by_its_descriptor(store: DiskResults, tmp_path: Path) -> None:
-    key = await store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
+    key = store.put(JOB, 1, released("a", CONTENT), lambda: written(tmp_path / "source", CONTENT))
     with store.open_file(key) as file, (tmp_path / "sent").open("wb") as sent:
         assert os.sendfile(sent.fileno(), file.fileno(), 0, len(CONTENT)) == len(CONTENT)
     assert (tmp_path / "sent").read_bytes() == CONTENT
 
 
-async def test_the_event_loops_thread_does_no_reading(store: DiskResults, tmp_path: Path) -> None:
-    callers: set[str] = set()
-
-    def content() -> Path:
-        callers.add(threading.current_thread().name)
-        return written(tmp_path / "source", CONTENT)
-
-    await store.put(JOB, 1, released("a", CONTENT), content)
-    assert callers
-    assert threading.current_thread().name not in callers
-
-
 @pytest.mark.parametrize("job", ["", "..", ".", "a/b", "../x", "a\0", "-", "x" * 65])
 async def test_an_odd_id_of_a_job_makes_no_folder(store: DiskResults, tmp_path: Path, job: str) -> None:
     with pytest.raises(ValueError, match="no id"):
-        await store.put(JobId(job), 1, released("a", b""), lambda: tmp_path)
+        store.put(JobId(job), 1, released("a", b""), lambda: tmp_path)
     await store.delete(JobId(job))
 
 
@@ -156,7 +143,7 @@ async def test_a_root_that_is_no_folder_is_told(tmp_path: Path) -> None:
     store = DiskResults(written(tmp_path / "file", b"") / "results")
     source = written(tmp_path / "source", CONTENT)
     with pytest.raises(Unavailable, match="file/results cannot be used"):
-        await store.put(JOB, 1, released("a", CONTENT), lambda: source)
+        store.put(JOB, 1, released("a", CONTENT), lambda: source)
     assert source.read_bytes() == CONTENT
     assert [(finding.part, finding.ok) for finding in await store.examine()] == [("results", False)]
 
@@ -182,11 +169,11 @@ async def main():
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], check=True)
     store = DiskResults(small / "results")
     first = os.urandom(300_000)
-    key = await store.put(JobId("a" * 32), 1, released("a", first), lambda: written(elsewhere / "1", first))
+    key = store.put(JobId("a" * 32), 1, released("a", first), lambda: written(elsewhere / "1", first))
     large = os.urandom(2_000_000)
     source = written(elsewhere / "2", large)
     try:
-        await store.put(JobId("b" * 32), 1, released("a", large), lambda: source)
+        store.put(JobId("b" * 32), 1, released("a", large), lambda: source)
     except NoSpace as problem:
         assert str(small) in problem.message and problem.hint
     else:

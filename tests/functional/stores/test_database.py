@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,15 +115,17 @@ async def test_a_full_disk_is_told_and_nothing_half_is_kept(store: SqlJobStore, 
         # SQLite then answers as it does when the disk is full: SQLITE_FULL in the middle of a write.
         connection.exec_driver_sql("PRAGMA max_page_count = 40")  # type: ignore[attr-defined]
 
-    for connection in [store.database._writing.connect() for _ in range(4)]:
-        leave_no_room(connection)
-        connection.rollback()
-        connection.close()
+    await store.database.write(leave_no_room)
     with pytest.raises(NoSpace, match=str(file)) as caught:
         await store.add(job, os.urandom(1 << 20))
     assert caught.value.hint
     assert await store.get(job.id) is None
     assert list(await store.queued("default", 9)) == [first]
+    together = [store.add(job, os.urandom(1 << 20)), store.add(a_job(), b""), store.save(replace(first, version=9))]
+    answers = await asyncio.gather(*together, return_exceptions=True)
+    assert any(isinstance(answer, NoSpace) for answer in answers)
+    assert await store.get(job.id) is None
+    await store.add(a_job(), b"")
 
 
 async def test_a_lock_that_is_held_too_long_is_told(store: SqlJobStore, file: Path) -> None:

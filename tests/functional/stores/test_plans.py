@@ -62,7 +62,7 @@ async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: 
         (*search(agreement_id="0x", owner=ALICE, document_id="d"), "jobs_agreement (agreement=?)"),
         (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
         (sql._PAID_FOR, {"keys": ["a", "b"]}, "order_uses_key (order_key=?)"),
-        (sql._FREE_ORDERS, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
+        (sql._FREE_ORDERS.statement, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
     ],
 )
 async def test_an_index_answers(

@@ -80,7 +80,7 @@ class Site:
         for name, content, kind in (("algorithm.log", b"<script>\n", ALGORITHM_LOG), ("a/my sum.bin", CONTENT, OUTPUT)):
             output = released(name, content, kind)
             place = written(folder / job.id / name, content)
-            key = await self.cove.parts.results.put(job.id, 1, output, lambda place=place: place)  # type: ignore[misc]
+            key = self.cove.parts.results.put(job.id, 1, output, lambda place=place: place)  # type: ignore[misc]
             results.append(ResultFile(name, len(content), kind, output.sha256, key))
         job = replace(job, results=tuple(results))
         await self.cove.parts.store.add(job, b"package")

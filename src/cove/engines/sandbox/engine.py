@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,10 @@ from cove.ports import Collected, Finding
 
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _ANSWER_SECONDS: Final = 10.0
-_FOLDERS: Final = (
-    ("root", 0o755), ("outputs", 0o755), ("logs", 0o755), ("home", 0o700), ("tmp", 0o1777), ("shm", 0o1777),
-)  # fmt: skip
-_USERS: Final = "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\n"
-_GROUP: Final = "root:x:0:\njob:x:1000:\n"
+_MARK: Final = "exit.tmp"
+_STARTED: Final = b"started\n"
+_FULL: Final = b"full\n"
+_GRACE_SECONDS: Final = 10
 
 
 class SandboxEngine:
@@ -42,12 +42,12 @@ class SandboxEngine:
         self._listeners: list[Callable[[RunId], None]] = []
         self._events = -1
         self._limits = host.Limits(())
-        self._bwrap = ""
+        self._bwrap = host.Bubblewrap("")
 
     async def start(self) -> None:
         """Look at what this host can enforce, and listen for the ends of runs."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._bwrap = host.bubblewrap()
+        self._bwrap = host.Bubblewrap(host.bubblewrap())
         self._limits = host.Limits.of_this_host()
         place = self._root / "events"
         with contextlib.suppress(FileExistsError):
@@ -68,34 +68,33 @@ class SandboxEngine:
 
     async def submit(self, run: Run) -> None:
         """Start a run unless one of its name was started before."""
-        root_entries, sources, targets = await asyncio.to_thread(
-            images.root_of, self._config.images, run.container, sys.base_prefix
-        )
-        folder = self._root / run.id
+        folder = f"{self._root}/{run.id}"
+        if not isinstance(_observation(folder), Missing):
+            return
         try:
-            await asyncio.to_thread(self._prepare, folder, run, root_entries, sources, targets)
+            order = await asyncio.to_thread(self._prepare, folder, run)
         except OSError as problem:
             if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
                 raise NoSpace("There is no space left for a run.") from None
             raise Unavailable("sandbox", f"A run's folder cannot be made: {problem.strerror}.") from None
-        await self._ask(run.id)
+        await self._ask(order)
 
     async def observe(self, runs: Sequence[RunId]) -> Mapping[RunId, Observation]:
         """Say of every run what its files tell."""
-        return {run: _observation(self._root / run) for run in runs}
+        return {run: _observation(f"{self._root}/{run}") for run in runs}
 
     async def cancel(self, run: RunId, *, grace_seconds: float = 10.0) -> None:
         """Have its supervisor end a run; the grace is the one that the run was started with."""
         del grace_seconds
-        await asyncio.to_thread(_write_to, self._root / run / "control", b"stop\n")
+        await asyncio.to_thread(host.signal_holder, self._root / run / _MARK, signal.SIGUSR1)
 
     async def collect(self, run: RunId) -> Collected:
         """Say where the outputs of an exited run are."""
         folder = self._root / run
         if not (folder / "exit.json").is_file():
             raise NotFound("There is no exited run of this name.")
-        return Collected(folder / "collected" / "outputs", folder / "collected" / "logs", folder / "log")
+        return Collected(folder / "outputs", folder / "logs", folder / "log")
 
     async def logs(self, run: RunId, offset: int, length: int) -> bytes:
         """Give part of the captured log."""
@@ -118,70 +117,59 @@ class SandboxEngine:
 
     async def examine(self) -> Sequence[Finding]:
         """Look at what can be enforced here."""
-        return await asyncio.to_thread(host.examine, self._bwrap, self._limits)
+        return await asyncio.to_thread(host.examine, self._bwrap.binary, self._limits)
 
     # ------------------------------------------------------------------------------------------ starting
 
-    def _prepare(
-        self, folder: Path, run: Run, root: Sequence[tuple[str, str]], sources: list[str], targets: list[str]
-    ) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if (folder / "started").exists():
-            return
+    def _prepare(self, folder: str, run: Run) -> bytes:
+        """Make a run's folder, and give what the keeper is told: one line of JSON."""
+        root, binds = images.root_of(self._config.images, run.container, sys.base_prefix)
         with contextlib.suppress(FileExistsError):
-            os.mkfifo(folder / "control", 0o600)
-        package, library, binary = host.bubblewrap_parts(self._bwrap)
-        binds = [f"{plan.BASE}/in/{number}" for number in range(len(run.binds))]
-        spec: dict[str, Any] = {
+            Path(folder).mkdir(mode=0o700)
+        order: dict[str, Any] = {
+            "name": run.id,
             "uid": self._config.first_uid + int.from_bytes(secrets.token_bytes(4), "big") % self._config.uids,
-            "sources": [*(bind.source for bind in run.binds), *sources, *package],
-            "targets": [*binds, *targets, *library],
-            "folders": _FOLDERS,
-            "etc": [("passwd", _USERS), ("group", _GROUP), ("hosts", "127.0.0.1 localhost\n")],
-            "disk": run.resources.disk_bytes,
-            "inodes": run.resources.inodes,
-            "options": plan.arguments(run, root, len(run.binds), secrets.token_hex(16)),
+            "mounts": plan.mounts(run, [*binds, *self._bwrap.binds]),
+            "options": plan.arguments(run, root, secrets.token_hex(16)),
             "command": plan.command(run.container),
-            "bwrap": binary,
+            "bwrap": self._bwrap.place,
             "seccomp": (seccomp.program() or b"").hex(),
             "cgroups": self._limits.cgroups(run.id, run.resources),
             "rlimits": self._limits.rlimits(run.resources),
             "log_bytes": run.resources.log_bytes,
             "seconds": run.resources.time_seconds,
-            "grace": 10,
+            "grace": _GRACE_SECONDS,
         }
-        temporary = folder / "spec.tmp"
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(spec), "utf-8")
-        temporary.rename(folder / "spec.json")
+        return json.dumps(order).encode("ascii") + b"\n"
 
-    async def _ask(self, run: RunId) -> None:
-        """Have the keeper start a supervisor, and wait for its word that it did."""
+    async def _ask(self, order: bytes) -> None:
+        """Have the keeper start a supervisor, and wait for its word that the supervisor took the run."""
         async with self._asking:
             for _ in range(2):
                 keeper = await self._living_keeper()
-                try:
+                answer = b""
+                with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(_ANSWER_SECONDS):
-                        if keeper.stdin is None or keeper.stdout is None:
-                            continue
-                        keeper.stdin.write(f"{run}\n".encode())
-                        await keeper.stdin.drain()
-                        if await keeper.stdout.readline():
-                            break
-                except (OSError, TimeoutError):
-                    self._keeper = None
-                self._keeper = None
-            else:
-                raise Unavailable("sandbox", "The sandbox's keeper does not start.")
-        await self._wait_for_start(self._root / run)
+                        if keeper.stdin is not None and keeper.stdout is not None:
+                            keeper.stdin.write(order)
+                            await keeper.stdin.drain()
+                            answer = await keeper.stdout.readline()
+                if answer == _STARTED:
+                    return
+                if answer == _FULL:
+                    raise NoSpace("There is no space left for a run.")
+                if answer:
+                    raise Unavailable("sandbox", "A run's supervisor did not start.")
+                await self._end_keeper()
+            raise Unavailable("sandbox", "The sandbox's keeper does not start.")
 
-    async def _wait_for_start(self, folder: Path) -> None:
-        """Wait for the supervisor's first mark, a millisecond's matter."""
-        for _ in range(2000):
-            if (folder / "started").exists():
-                return
-            await asyncio.sleep(0.001)
-        raise Unavailable("sandbox", "A run's supervisor did not start.")
+    async def _end_keeper(self) -> None:
+        """End a keeper that does not answer; the supervisors that it started go on."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                keeper.kill()
+            await keeper.wait()
 
     async def _living_keeper(self) -> asyncio.subprocess.Process:
         if self._keeper is None or self._keeper.returncode is not None:
@@ -202,30 +190,34 @@ class SandboxEngine:
 
     def _remove(self, folder: Path) -> None:
         self._limits.end(folder.name)
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                host.end_holder(folder / "lock", descriptor)
-            finally:
-                os.close(descriptor)
+        for name in (_MARK, "exit.json"):  # it may still be cleaning up
+            host.end_holder(folder / name)
         self._limits.end(folder.name)
         images.remove_tree(folder)
 
 
-def _observation(folder: Path) -> Observation:
+def _observation(folder: str) -> Observation:
     record = _record(folder)
     if record is not None:
         return record
-    if not (folder / "started").exists():
-        return Missing()
-    if _is_locked(folder / "lock"):
-        return Active(_started_at(folder))
-    return _record(folder) or Exited(1, None, (folder / "started").stat().st_mtime, failure="lost")
-
-
-def _record(folder: Path) -> Exited | None:
     try:
-        found = json.loads((folder / "exit.json").read_bytes())
+        descriptor = os.open(f"{folder}/{_MARK}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # It became exit.json between the two looks, or was never there.
+        return _record(folder) or Missing()
+    try:
+        taken_at = os.fstat(descriptor).st_mtime
+        if _is_locked(descriptor):
+            return Active(taken_at)
+    finally:
+        os.close(descriptor)
+    return _record(folder) or Exited(1, None, taken_at, failure="lost")
+
+
+def _record(folder: str) -> Exited | None:
+    try:
+        with open(f"{folder}/exit.json", "rb") as file:  # noqa: PTH123 - asked for every run at every look
+            found = json.loads(file.read())
     except FileNotFoundError:
         return None
     return Exited(
@@ -239,35 +231,13 @@ def _record(folder: Path) -> Exited | None:
     )
 
 
-def _started_at(folder: Path) -> float | None:
-    try:
-        return (folder / "started").stat().st_mtime
-    except FileNotFoundError:
-        return None
-
-
-def _is_locked(place: Path) -> bool:
+def _is_locked(descriptor: int) -> bool:
     """Say whether a living supervisor holds a run: a lock dies with its holder, so no pid can mislead."""
-    try:
-        descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(descriptor)
     return False
-
-
-def _write_to(place: Path, text: bytes) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(place, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text)
-        finally:
-            os.close(descriptor)
 
 
 def _read(place: Path, offset: int, length: int) -> bytes:

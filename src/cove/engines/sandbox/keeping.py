@@ -1,13 +1,11 @@
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs
 """What the keeper's supervisors keep of a run: its log, and copies of its regular files. Standard library only."""
 
-import ctypes
 import os
 import stat
 
 _COPY = 1 << 20
 _MAX_DEPTH = 64
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Log:
@@ -80,13 +78,3 @@ def memory_file(content):
     os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
-
-
-def mount(source, target, kind, flags, options):
-    """Mount something, as the system call does; OSError when it refuses."""
-    answer = libc.mount(
-        source.encode(), target.encode(), kind.encode() if kind else None, flags, options.encode() if options else None
-    )
-    if answer:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

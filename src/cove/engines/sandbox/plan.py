@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import shlex
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from cove.core.job import Container, Run
 
@@ -12,6 +13,18 @@ BASE: Final = "/tmp"  # noqa: S108 - the supervisor mounts its own file system t
 ALGORITHM: Final = "/data/transformations/algorithm"
 _SHELL_SIGNS: Final = frozenset("|&;<>()`*?~#\n")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PAGE: Final = 4096
+_OUR_INODES: Final = 200
+_FOLDERS: Final = (
+    ("w/root", 0o755), ("w/outputs", 0o755), ("w/logs", 0o755), ("w/home", 0o700), ("w/tmp", 0o1777), ("w/shm", 0o1777),
+    ("etc", 0o755), ("bw", 0o755), ("data/inputs", 0o755), ("data/ddos", 0o755), ("data/transformations", 0o755),
+    ("data/outputs", 0o755), ("data/logs", 0o755),
+)  # fmt: skip
+_ETC: Final = {
+    "passwd": "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\n",
+    "group": "root:x:0:\njob:x:1000:\n",
+    "hosts": "127.0.0.1 localhost\n",
+}
 _SYSTEM_FOLDERS: Final = frozenset({"proc", "dev", "sys", "tmp", "data", "run"})
 
 
@@ -27,13 +40,32 @@ def command(container: Container) -> list[str]:
     return [word.replace("$ALGO", ALGORITHM) for word in words]
 
 
-def arguments(run: Run, root_entries: Sequence[tuple[str, str]], binds: int, secret: str) -> list[str]:
+def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Say what the supervisor's private file system holds (``keepmounts.make``).
+
+    Args:
+        run: What is to be run.
+        binds: Further parts of this host: path, place below ``BASE``.
+    """
+    contents = [(bind.target.lstrip("/"), bind.content) for bind in run.binds if bind.content is not None]
+    files = [*((f"etc/{name}", text.encode()) for name, text in _ETC.items()), *contents]
+    return {
+        # Small files of ours lie on the same file system, and must not take the run's own room away.
+        "size": run.resources.disk_bytes + sum(-(-len(content) // _PAGE) * _PAGE for _, content in files),
+        "inodes": run.resources.inodes + _OUR_INODES + 4 * (len(run.binds) + len(binds)),
+        "folders": _FOLDERS,
+        "files": [(target, base64.b64encode(content).decode()) for target, content in files],
+        "binds": binds,
+        "inputs": [(bind.source, bind.target.lstrip("/")) for bind in run.binds if bind.content is None],
+    }
+
+
+def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) -> list[str]:
     """Give the options of bubblewrap.
 
     Args:
         run: What is to be run.
         root_entries: What the root shows: (place, where it is, or ``-> target`` for a link).
-        binds: How many inputs the supervisor has put below ``BASE/in``.
         secret: The run's own random value.
     """
     options = [
@@ -47,13 +79,11 @@ def arguments(run: Run, root_entries: Sequence[tuple[str, str]], binds: int, sec
         else:
             options += ["--ro-bind", source, place]
     options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{BASE}/w/shm", "/dev/shm"]  # noqa: S108
-    options += ["--bind", f"{BASE}/w/tmp", "/tmp", "--bind", f"{BASE}/w/home", "/home/job", "--tmpfs", "/data"]  # noqa: S108
-    for name in ("inputs", "ddos", "transformations"):
-        options += ["--dir", f"/data/{name}"]
-    for number, bind in zip(range(binds), run.binds, strict=True):
-        options += ["--ro-bind", f"{BASE}/in/{number}", bind.target]
+    options += ["--bind", f"{BASE}/w/tmp", "/tmp", "--bind", f"{BASE}/w/home", "/home/job"]  # noqa: S108
+    # One bind for all inputs: bubblewrap reads the whole table of mounts for each.
+    options += ["--ro-bind", f"{BASE}/data", "/data"]
     options += ["--bind", f"{BASE}/w/outputs", "/data/outputs", "--bind", f"{BASE}/w/logs", "/data/logs"]
-    options += ["--remount-ro", "/data", "--chdir", "/"]
+    options += ["--chdir", "/"]
     for name, value in {**dict(run.environment), **_own_variables(secret)}.items():
         options += ["--setenv", name, value]
     return options

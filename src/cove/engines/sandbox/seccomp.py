@@ -6,6 +6,7 @@ mounts, keys, tracing, loading code into the kernel, the clock, and sockets that
 
 from __future__ import annotations
 
+import functools
 import platform
 import struct
 from typing import Final
@@ -45,6 +46,7 @@ _MACHINES: Final = {
 }
 
 
+@functools.cache
 def program(machine: str | None = None) -> bytes | None:
     """Give the filter; None for a machine that we have no table of.
 
