@@ -30,7 +30,7 @@ lint: $(VENV)/dev.stamp
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-## Print the figures of docs/performance.md, each beside its reference.
+## Print the figures of docs/performance.md, each beside its reference (ARGS="jobs status" runs some of them).
 bench: $(VENV)/dev.stamp
 	$(RUN)/python -m benchmarks $(ARGS)
 

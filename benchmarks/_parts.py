@@ -16,7 +16,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cove.core.job import Job, JobId, Outcome, Phase, Resources, ResultFile
+
 MEBIBYTE = 1 << 20
+
+
+def finished_job(owner: str, *results: ResultFile) -> Job:
+    """Give a job that has ended well, with its results."""
+    return Job(
+        id=JobId(secrets.token_hex(16)),
+        owner=owner,
+        chain_id=8996,
+        environment="default",
+        agreement_id="0x" + secrets.token_hex(32),
+        dataset_dids=("did:op:" + "1" * 64,),
+        algorithm_did="did:op:" + "2" * 64,
+        resources=Resources(1.0, 1 << 30, 1 << 30, 1000, 64, 3600, 1 << 20),
+        created_at=time.time(),
+        expires_at=time.time() + 3600,
+        order_keys=(),
+        phase=Phase.DONE,
+        outcome=Outcome.SUCCEEDED,
+        started_at=time.time(),
+        finished_at=time.time(),
+        results=results,
+    )
 
 
 def need(*programs: str) -> None:
@@ -83,9 +107,17 @@ class Serving:
     #: Seconds from the start of the process to the first answer of ``/health``.
     seconds_to_health: float
 
-    def resident_bytes(self) -> int:
-        """Give the memory that the process holds now."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    def resident_bytes(self, *, peak: bool = False) -> int:
+        """Give the memory that the process holds now, or the most that it held since :meth:`forget_peak`."""
+        name = "VmHWM" if peak else "VmRSS"
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) << 10
+        raise AssertionError(name)
+
+    def forget_peak(self) -> None:
+        """Have the kernel count the peak anew (proc(5), clear_refs)."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
 @contextlib.contextmanager

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from _parts import MEBIBYTE, need, nginx, write_file
 
-from cove.core.files import UrlFile
+from cove.core.files import LocalFile, UrlFile
 from cove.sources.copying import copy_to
 from cove.sources.guard import AddressGuard
+from cove.sources.local import LocalRoot, LocalSource
 from cove.sources.url import UrlSource
 
 
@@ -39,6 +40,8 @@ def main() -> None:
         write_file(folder / "www" / "file", options.bytes)
         with nginx(folder) as port:
             measure(folder, port, options.bytes, options.rounds)
+        (folder / "www" / "small").write_bytes(b"1")
+        measure_local(folder / "www", options.bytes)
 
 
 def measure(folder: Path, port: int, size: int, rounds: int) -> None:
@@ -61,7 +64,26 @@ def measure(folder: Path, port: int, size: int, rounds: int) -> None:
         value = {name: of(times) for name, times in seconds.items()}
         for name, taken in value.items():
             print(f"{name:20} {size / taken / MEBIBYTE:7.0f} MiB/s  ({title} of {rounds}, {taken:.2f} s)")
-        print(f"cove / curl          {value['curl -o'] / value['cove (with sha256)']:7.2f}  ({title})")
+        print(
+            f"cove / curl          {value['curl -o'] / value['cove (with sha256)']:7.2f}  ({title}; goal: at least 0.8)"
+        )
+
+
+def measure_local(root: Path, size: int, rounds: int = 500) -> None:
+    """Time what a local input costs: finding and fingerprinting it, whatever its size."""
+    source = LocalSource({"data": LocalRoot(root, frozenset({"*"}))})
+    files = {"1 byte": LocalFile("data", "small"), f"{size / MEBIBYTE:g} MiB": LocalFile("data", "file")}
+    medians: list[float] = []
+    for name, file in files.items():
+        seconds: list[float] = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            assert source.path(file) is not None
+            assert source.fingerprint(file) is not None
+            seconds.append(time.perf_counter() - began)
+        medians.append(statistics.median(seconds))
+        print(f"local, {name:13} {medians[-1] * 1e6:7.1f} us")
+    print(f"local, large / small {medians[1] / medians[0]:7.2f}  (goal: constant)")
 
 
 def with_curl(port: int, target: Path) -> None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from cove.core.errors import CoveError, StaleWrite, Unavailable
+from cove.core.errors import CoveError, NoSpace, StaleWrite, Unavailable
 from cove.core.job import Job, JobId, Outcome, Phase, RunId
 from cove.core.lifecycle import Exited, Missing, Observation, Step, decide
 from cove.jobs.parts import Parts
@@ -122,7 +122,7 @@ class Reconciler:
                     return
         except StaleWrite:
             self._again.add(job_id)
-        except Unavailable as problem:
+        except (Unavailable, NoSpace) as problem:
             log.warning("job %s waits: %s", job_id, problem.message)
         except Exception:  # the reconciler's top: one job must never end the loop
             log.exception("job %s could not be taken further; trying again", job_id)

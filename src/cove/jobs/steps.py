@@ -105,15 +105,14 @@ class Steps:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700, parents=True)
             log = folder / _CONFIGURATION_LOG_NAME
-            brought = provisioning.bring(self.parts, package, folder, progress, log)
-            run = Run(
-                job.run_id,
-                package.container,
-                brought.binds,
-                brought.environment,
-                job.resources,
-            )
-            (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
+            try:
+                brought = provisioning.bring(self.parts, package, folder, progress, log)
+                run = Run(job.run_id, package.container, brought.binds, brought.environment, job.resources)
+                (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
+            except BaseException:
+                # At once, not at the end of the job: on a full disk nothing could be written any more, not even that.
+                _remove_all_but(folder, log)
+                raise
         return brought.digests
 
     async def submit(self, job: Job) -> Job | None:
@@ -243,6 +242,12 @@ def _with_tar(job: Job, results: list[ResultFile]) -> tuple[ResultFile, ...]:
     size = tarball.total(tarball.plan(results, job.created_at))
     archive = ResultFile(tarball.TAR_NAME, size, OUTPUT, "", "")
     return (*results[: last + 1], archive, *results[last + 1 :])
+
+
+def _remove_all_but(folder: Path, kept: Path) -> None:
+    for entry in folder.iterdir():
+        if entry != kept:
+            entry.unlink(missing_ok=True)
 
 
 def _names_in(folder: Path) -> list[JobId]:

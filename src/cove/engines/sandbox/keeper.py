@@ -144,6 +144,7 @@ class _Run:
             left_out = self._collect()
         except OSError as problem:
             left_out = []
+            self._forget_copies()
             if not failure:
                 failure, detail = "no_space" if problem.errno == errno.ENOSPC else "sandbox", "The outputs were lost."
         return {
@@ -360,6 +361,13 @@ class _Run:
         log.close()
 
     # -------------------------------------------------------------------------------- what it left
+
+    def _forget_copies(self):
+        """Give the space back that half of a copy takes: where a disk is full, nobody else can write either."""
+        import shutil  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+        for name in ("outputs", "logs"):
+            shutil.rmtree(f"/proc/self/fd/{self.run}/{name}", ignore_errors=True)
 
     def _collect(self):
         """Copy regular files out of the private file system; name the rest. What is empty leaves no folder."""

@@ -57,11 +57,7 @@ def make(base, spec, owner):
     for source, target in binds:
         _bind(source, f"{base}/{target}")
     for source, target in inputs:
-        facts = os.fstat(source)
-        if uid == 0 and not facts.st_mode & (stat.S_IXOTH if stat.S_ISDIR(facts.st_mode) else stat.S_IROTH):
-            _bind_as(source, f"{base}/{target}", facts, owner)
-        else:
-            _bind(source, f"{base}/{target}")
+        _input(source, f"{base}/{target}", owner if uid == 0 else None)
 
 
 def mount(source, target, kind, flags, options):
@@ -100,25 +96,43 @@ def _bind(source, target):
     os.close(source)
 
 
-def _bind_as(source, target, facts, owner):
-    """Show a file that only its owner may read as the run's own, by a mount with mapped ids: no byte is copied."""
+def _input(source, target, owner):
+    """Bind an input so that the run can read it; ``owner`` is None where it runs as the service's own user."""
+    mode = os.fstat(source).st_mode
+    is_folder = stat.S_ISDIR(mode)
+    is_open = mode & (stat.S_IXOTH if is_folder else stat.S_IROTH)
+    # What lies in a folder is not looked at one by one, so it is always shown as the run's own.
+    if owner is None or (is_open and not is_folder):
+        _bind(source, target)
+        return
+    try:
+        _bind_as(source, target, owner)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        if not is_open:
+            raise Refused(
+                "An input may be read by its owner alone, and its file system cannot map it to the job: chmod o+r."
+            ) from None
+        mount(f"/proc/self/fd/{source}", target, None, _BIND, None)
+    os.close(source)
+
+
+def _bind_as(source, target, owner):
+    """Show what only its owner may read as the run's own, by a mount with mapped ids: no byte is copied."""
     _place(source, target)
+    facts = os.fstat(source)
     namespace = _user_namespace(facts.st_uid, facts.st_gid, owner)
+    tree = -1
     try:
         tree = _check(libc.syscall(_OPEN_TREE, source, b"", _EMPTY_PATH | _CLONE | os.O_CLOEXEC))
         attributes = struct.pack("=QQQQ", _ATTR_IDMAP, 0, 0, namespace)
         _check(libc.syscall(_MOUNT_SETATTR, tree, b"", _EMPTY_PATH, attributes, len(attributes)))
         _check(libc.syscall(_MOVE_MOUNT, tree, b"", -100, target.encode(), _FROM_EMPTY_PATH))
-        os.close(tree)
-    except OSError as problem:
-        if problem.errno in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
-            raise Refused(
-                "An input may be read by its owner alone, and its file system cannot map it to the job: chmod o+r."
-            ) from None
-        raise
     finally:
+        if tree >= 0:
+            os.close(tree)
         os.close(namespace)
-        os.close(source)
 
 
 def _user_namespace(uid, gid, owner):
