@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 from cove.access.service import AccessService
+from cove.access.wallets import Wallets
 from cove.core.environment import Environment
 from cove.core.errors import SettingsWrong, Unavailable
 from cove.core.job import Resources
 from cove.core.policy import ReleaseLimits
 from cove.crypto.box import KeyVault
-from cove.crypto.keys import Account, checksum, keccak, recover
+from cove.crypto.keys import Account, checksum, keccak, recover, text_digests
+from cove.crypto.tokens import Tokens
 from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
@@ -30,7 +32,18 @@ from cove.ledgers.evm import EvmLedger
 from cove.ledgers.rpc import HttpRpc, Rpc
 from cove.metadata.aquarius import AquariusMetadata
 from cove.metadata.onchain import OnChainMetadata
-from cove.ports import Clock, Engine, FileSource, Finding, JobStore, Ledger, MetadataStore, NonceStore, Vault
+from cove.ports import (
+    Clock,
+    Engine,
+    FileSource,
+    Finding,
+    JobStore,
+    Ledger,
+    MetadataStore,
+    NonceStore,
+    TokenStore,
+    Vault,
+)
 from cove.results.disk import DiskResults
 from cove.settings import ChainSettings, EnvironmentSettings, Settings
 from cove.sources.guard import AddressGuard
@@ -39,6 +52,7 @@ from cove.sources.url import UrlSource
 from cove.stores.database import sqlite_url
 from cove.stores.nonces import SqlNonceStore
 from cove.stores.sql import SqlJobStore
+from cove.stores.tokens import SqlTokenStore
 
 
 class SystemClock:
@@ -73,6 +87,9 @@ class Cove:
     parts: Parts
     vault: Vault
     nonces: NonceStore
+    tokens: Tokens
+    revoked: TokenStore
+    wallets: Wallets
     environments: tuple[Environment, ...]
     chain_ids: tuple[int, ...]
     clock: Clock
@@ -120,7 +137,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         state = prepare_state(settings.state_dir)
         stack.enter_context(_lock(state))
         vault = open_vault(settings)
-        store, nonces = await _open_stores(settings, state, stack)
+        store = await _open_store(settings, state, stack)
         engines = await _open_engines(settings, state, stack)
         ledgers, metadata = await _open_chains(settings, vault, connect, stack)
         parts = _parts(settings, state, vault, store, engines, ledgers, metadata)
@@ -131,7 +148,10 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
             reconciler=reconciler,
             parts=parts,
             vault=vault,
-            nonces=nonces,
+            nonces=SqlNonceStore(store),
+            tokens=Tokens(vault),
+            revoked=SqlTokenStore(store, parts.clock.now),
+            wallets=Wallets(ledgers, text_digests, parts.clock),
             environments=tuple(parts.environments.values()),
             chain_ids=tuple(ledgers),
             clock=parts.clock,
@@ -202,14 +222,12 @@ def _lock(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def _open_stores(
-    settings: Settings, state: Path, stack: contextlib.AsyncExitStack
-) -> tuple[JobStore, NonceStore]:
+async def _open_store(settings: Settings, state: Path, stack: contextlib.AsyncExitStack) -> SqlJobStore:
     url = settings.database_url.get_secret_value() or sqlite_url(state / "cove.db")
     store = SqlJobStore(url, order_pays_again=settings.api.order_pays_again)
     stack.push_async_callback(store.close)
     await store.start()
-    return store, SqlNonceStore(store)
+    return store
 
 
 async def _open_engines(settings: Settings, state: Path, stack: contextlib.AsyncExitStack) -> Mapping[str, Engine]:

@@ -9,6 +9,7 @@ their clients do: what keeps a signature from being used twice is the nonce alon
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 from urllib.parse import unquote
@@ -33,6 +34,7 @@ __all__ = [
     "status",
     "stop_compute",
     "token",
+    "unsent_nonces",
 ]
 
 _NONCE: Final = re.compile(rf"[0-9]{{1,{WHOLE_DIGITS}}}(?:\.[0-9]{{1,{FRACTION_DIGITS}}})?", re.ASCII)
@@ -41,6 +43,10 @@ _DID: Final = re.compile(r"did:op:[0-9a-fA-F]{64}", re.ASCII)
 _JOB_ID: Final = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 _TX: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}", re.ASCII)
 _LONGEST: Final = 400
+_LARGEST_OF_CLIENTS: Final = 2**52 - 2
+"""Above it a double, in which ocean.js counts, has no halves."""
+_STEP: Final = 0.5
+"""So far the nonce is moved on: neither it nor the next one is then what was signed, so nothing works twice."""
 
 
 def start_compute(consumer: str, job_id: str, document_id: str, nonce: str) -> str:
@@ -105,6 +111,34 @@ def parse_nonce(value: object) -> str:
         wanted = f"a decimal number of at most {WHOLE_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
         raise Invalid({"nonce": [f"The nonce must be {wanted}, without a sign or an exponent."]})
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentNonce:
+    """A nonce that a client may have signed and not sent."""
+
+    #: The text that the signature covers.
+    signed: str
+    #: What to take for it: greater than every nonce used before.
+    taken: str
+
+
+def unsent_nonces(last: str | None) -> tuple[UnsentNonce, ...]:
+    """Give the nonces that ocean.js signs where it sends none: the next whole number (3.x), or the last one (2.x).
+
+    Args:
+        last: The last nonce that the account used, as text; None for none.
+    """
+    number = float(last or "0")
+    if number > _LARGEST_OF_CLIENTS:
+        return ()
+    signed = (number + 1,) if last is None else (number + 1, number)
+    return tuple(UnsentNonce(_as_clients_write(one), _as_clients_write(one + _STEP)) for one in signed)
+
+
+def _as_clients_write(number: float) -> str:
+    """Write a number as JavaScript does: both languages give the shortest text that reads back as the same double."""
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def parse_address(value: object, field: str) -> str:

@@ -58,10 +58,10 @@ class Steps:
         """Give the engine that runs a job.
 
         Raises:
-            Unavailable: The owner has taken the job's environment out of the settings.
+            Unavailable: The owner has taken the job's environment, or its engine, out of the settings.
         """
         environment = self.parts.environments.get(job.environment)
-        if environment is None:
+        if environment is None or environment.engine not in self.parts.engines:
             part = f"environment {job.environment}"
             raise Unavailable(part, f"{part} is not in the settings")
         return self.parts.engines[environment.engine]

@@ -125,6 +125,14 @@ class EvmLedger:
         """
         return await self._reading(self._metadata_of_transaction(tx_id.lower(), nft))
 
+    async def has_code(self, address: str) -> bool:
+        """Say whether a contract stands at an address.
+
+        Raises:
+            Unavailable: The chain does not answer.
+        """
+        return len(await self._reading(self._code(address))) > 0
+
     async def valid_wallet_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
         """Ask a contract wallet (ERC-1271) whether a signature of a 32-byte digest is its own; False for no contract.
 
@@ -166,6 +174,9 @@ class EvmLedger:
             if problem.revert or "revert" in problem.message.lower():
                 return None
             raise
+
+    async def _code(self, address: str) -> bytes:
+        return abi.raw(await self._call("eth_getCode", address, "latest"))
 
     # ------------------------------------------------------------------------------------------ receipts
 

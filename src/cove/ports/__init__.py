@@ -5,7 +5,7 @@ from cove.ports.common import Clock, Finding
 from cove.ports.engines import Collected, Engine
 from cove.ports.secrets import Vault
 from cove.ports.sources import FileSource, Reader
-from cove.ports.stores import JobQuery, JobStore, NonceStore, ResultStore
+from cove.ports.stores import JobQuery, JobStore, NonceStore, ResultStore, TokenStore
 
 __all__ = [
     "Clock",
@@ -22,5 +22,6 @@ __all__ = [
     "NonceStore",
     "Reader",
     "ResultStore",
+    "TokenStore",
     "Vault",
 ]

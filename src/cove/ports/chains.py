@@ -77,6 +77,14 @@ class Ledger(Protocol):
         """Give the metadata event of that NFT in one transaction; None when there is none."""
         ...
 
+    async def has_code(self, address: str) -> bool:
+        """Say whether a contract stands at an address.
+
+        Raises:
+            Unavailable: The chain does not answer.
+        """
+        ...
+
     async def valid_wallet_signature(self, wallet: str, digest: bytes, signature: bytes) -> bool:
         """Ask a contract wallet (ERC-1271) whether it signed a 32-byte digest; False when it is no contract."""
         ...

@@ -130,6 +130,23 @@ class NonceStore(Protocol):
         ...
 
 
+class TokenStore(Protocol):
+    """Remembers which auth tokens were taken back before their time."""
+
+    async def revoke(self, token_id: str, expires: int) -> bool:
+        """Take a token back; False when it was taken back before.
+
+        Args:
+            token_id: What the token calls itself.
+            expires: Unix time from which on it need not be remembered.
+        """
+        ...
+
+    async def is_revoked(self, token_id: str) -> bool:
+        """Say whether a token was taken back."""
+        ...
+
+
 class ResultStore(Protocol):
     """Keeps released results. It takes nothing that was not released."""
 

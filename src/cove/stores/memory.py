@@ -158,3 +158,21 @@ class MemoryNonceStore:
             return False
         self._nonces[address.lower()] = nonce
         return True
+
+
+class MemoryTokenStore:
+    """A ``TokenStore`` in this process's memory."""
+
+    def __init__(self) -> None:
+        self._revoked: dict[str, int] = {}
+
+    async def revoke(self, token_id: str, expires: int) -> bool:
+        """Take a token back; False when it was taken back before."""
+        if token_id in self._revoked:
+            return False
+        self._revoked[token_id] = expires
+        return True
+
+    async def is_revoked(self, token_id: str) -> bool:
+        """Say whether a token was taken back."""
+        return token_id in self._revoked

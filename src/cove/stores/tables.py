@@ -21,7 +21,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -122,6 +122,15 @@ nonces = Table(
     # ``core.nonce.nonce_sort_key`` of it; compared byte by byte whatever the database's language is.
     Column("sort_key", _BYTEWISE, nullable=False),
 )
+
+revoked_tokens = Table(
+    "revoked_tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    # Unix time from which on the token is refused for its age.
+    Column("expires_at", _NUMBER, nullable=False),
+)
+Index("revoked_tokens_expiry", revoked_tokens.c.expires_at)
 
 counters = Table(
     "counters",

@@ -1,13 +1,21 @@
-"""Who asks: form, then signature, then the nonce in one atomic write, before any work is done."""
+"""Who asks: form, then signature or token, then the nonce in one atomic write, before any work is done."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
 
-from cove.core.errors import BadSignature, Invalid
+from starlette.requests import Request
+
+from cove.core import messages
+from cove.core.errors import BadSignature, Invalid, Unavailable
 from cove.core.messages import parse_address, parse_nonce
-from cove.crypto.keys import checksum, verify_text
+from cove.crypto.keys import checksum, parse_signature, verify_text
 from cove.wiring import Cove
+
+_LONGEST_SIGNATURE: Final = 2 * 4096 + 2
+"""Hex digits of the longest signature that a contract wallet may be asked about."""
 
 
 def address(given: str | None, field: str = "consumerAddress") -> str:
@@ -26,8 +34,34 @@ def signed_did(given: str | None) -> str:
     return unquote(given or "")
 
 
-async def prove(cove: Cove, given: str, message: str, nonce: str, signature: str) -> str:
-    """See that an account signed a message, and take its nonce; give the account, checksummed.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a request brings to show whose it is; a signature, where there is one, is what counts."""
+
+    #: ``0x`` hex; empty for none.
+    signature: str
+    #: Empty for none, and where a token may not stand for a signature.
+    token: str = ""
+
+    def needed(self, field: str = "consumerAddress") -> tuple[str, ...]:
+        """Name the fields that the request must have: a token stands for the signature, and for nothing else."""
+        return (field, "nonce") if self.token else (field, "signature", "nonce")
+
+
+def proof_of(request: Request, signature: str | None) -> Proof:
+    """Give a request's proof; a token comes in ``AuthToken``, or in ``Authorization`` with or without ``Bearer``.
+
+    Credentials of another scheme (a proxy's ``Basic``) are none.
+    """
+    given = request.headers.get("authtoken") or request.headers.get("authorization") or ""
+    words = given.split()
+    if len(words) == 2 and words[0].lower() == "bearer":  # noqa: PLR2004 - scheme and token
+        words = words[1:]
+    return Proof(signature or "", words[0] if len(words) == 1 else "")
+
+
+async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) -> str:
+    """See that an account signed a message, or sent its token, and take its nonce; give the account, checksummed.
 
     A request that fails here never changes the nonce, so nobody can lock another account out.
 
@@ -36,17 +70,76 @@ async def prove(cove: Cove, given: str, message: str, nonce: str, signature: str
         given: The address as it was sent.
         message: The text that the signature covers, nonce included.
         nonce: As it was sent.
-        signature: ``0x`` hex.
+        proof: Of :func:`proof_of`.
 
     Raises:
-        BadSignature: The signature is not the account's, or the nonce was used before.
+        BadSignature: The proof is not the account's, or the nonce was used before.
+        Unavailable: A contract wallet's chain does not answer.
     """
     account = address(given)
     parsed = parse_nonce(nonce)
-    if len(signature) > 1000 or not verify_text(message, signature, account):  # noqa: PLR2004 - no signature is longer
-        raise BadSignature("Invalid signature provided.", hint="Sign the text of the endpoint, then the nonce.")
-    if not await cove.nonces.use(account, parsed):
+    if proof.signature or not proof.token:
+        await _check_signature(cove, account, message, proof.signature)
+    else:
+        await _check_token(cove, account, proof.token)
+    await take_nonce(cove, account, parsed)
+    return account
+
+
+async def take_nonce(cove: Cove, account: str, nonce: str) -> None:
+    """Use a nonce up.
+
+    Raises:
+        BadSignature: It was used before.
+    """
+    if not await cove.nonces.use(account, nonce):
         raise BadSignature(
             "Invalid signature provided, nonce was used before.", hint="Ask nonce for the last one, and use a greater."
         )
-    return account
+
+
+async def _check_signature(cove: Cove, account: str, message: str, signature: str) -> None:
+    if len(signature) <= _LONGEST_SIGNATURE:
+        if verify_text(message, signature, account):
+            return
+        try:
+            if await cove.wallets.signed(account, message, signature):
+                return
+        except Unavailable:
+            # A wrong signature of the usual form is most probably no wallet's: that needs no chain to be said.
+            if parse_signature(signature) is None:
+                raise
+    raise BadSignature("Invalid signature provided.", hint="Sign the text of the endpoint, then the nonce.")
+
+
+async def _check_token(cove: Cove, account: str, token: str) -> None:
+    facts = cove.tokens.read(token, cove.clock.now())
+    if facts.address.lower() != account.lower():
+        raise BadSignature("Token is invalid.", hint="A token is good for the account that made it alone.")
+    if await cove.revoked.is_revoked(facts.id):
+        raise BadSignature("Token is deleted.", hint="Make a new one with createAuthToken.")
+
+
+async def prove_without_nonce(cove: Cove, given: str, job_id: str, document_id: str, signature: str) -> str:
+    """Prove a stop or a delete of one job whose sender sent no nonce, as ocean.js does; give the account, checksummed.
+
+    Its releases sign the next nonce (3.x) or the last one (2.x) and leave it out of the body. Either is tried, and the
+    account's nonce is moved on by a fraction beyond it, so that the same request works once.
+
+    Args:
+        cove: The house.
+        given: The address as it was sent.
+        job_id: As it was sent; one job alone can be meant.
+        document_id: As it was signed.
+        signature: ``0x`` hex.
+
+    Raises:
+        BadSignature: The signature is not the account's over one of these nonces.
+    """
+    account = address(given)
+    last = await cove.nonces.last(account)
+    for nonce in messages.unsent_nonces(last):
+        if verify_text(messages.stop_compute(given, job_id, document_id, nonce.signed), signature, account):
+            await take_nonce(cove, account, nonce.taken)
+            return account
+    raise BadSignature("Invalid signature provided.", hint="Send the nonce that the signature covers.")

@@ -20,14 +20,16 @@ _ERRORS = {
 }
 
 
-def query(model: type[BaseModel], *, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Describe parameters that come in the query string."""
-    return {"parameters": _parameters(model, required)}
+def query(model: type[BaseModel], *, required: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Describe parameters that come in the query string; those in ``without`` are another endpoint's."""
+    return {"parameters": _parameters(model, required, without)}
 
 
-def query_or_body(model: type[BaseModel], *, required: tuple[str, ...] = ()) -> dict[str, Any]:
+def query_or_body(
+    model: type[BaseModel], *, required: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Describe parameters that come in the query string or in a JSON body alike."""
-    return {"parameters": _parameters(model, required), **body(model, needed=False)}
+    return {"parameters": _parameters(model, required, without), **body(model, needed=False)}
 
 
 def body(model: type[BaseModel], *, needed: bool = True) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def body(model: type[BaseModel], *, needed: bool = True) -> dict[str, Any]:
 def complete(document: dict[str, Any]) -> None:
     """Add the models of the bodies, which routes that parse by hand cannot declare, to an OpenAPI document."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for model in (wire.StartCompute, wire.JobSelector, wire.InitializeCompute, wire.DecryptRequest):
+    for model in (wire.StartCompute, wire.JobSelector, wire.InitializeCompute, wire.DecryptRequest, wire.TokenRequest):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         for name, part in {**schema.pop("$defs", {}), model.__name__: schema}.items():
             schemas.setdefault(name, part)
@@ -50,7 +52,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": wire.ErrorBody, "description": _ERRORS[status]} for status in (400, 503, *statuses)}
 
 
-def _parameters(model: type[BaseModel], required: tuple[str, ...]) -> list[dict[str, Any]]:
+def _parameters(model: type[BaseModel], required: tuple[str, ...], without: tuple[str, ...]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -60,6 +62,7 @@ def _parameters(model: type[BaseModel], required: tuple[str, ...]) -> list[dict[
             "description": field.description or "",
         }
         for name, field in model.model_fields.items()
+        if name not in without
     ]
 
 

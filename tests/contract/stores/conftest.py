@@ -11,18 +11,30 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from tests.support import postgresql
 
-from cove.ports import JobStore, NonceStore
-from cove.stores import MemoryJobStore, MemoryNonceStore, SqlJobStore, SqlNonceStore
+from cove.ports import JobStore, NonceStore, TokenStore
+from cove.stores import (
+    MemoryJobStore,
+    MemoryNonceStore,
+    MemoryTokenStore,
+    SqlJobStore,
+    SqlNonceStore,
+    SqlTokenStore,
+)
 from cove.stores.database import sqlite_url
 from cove.stores.tables import metadata
 
 
+NOW = 1_000.0
+"""The time of the token stores."""
+
+
 @dataclass(frozen=True)
 class Stores:
-    """One backend's two stores, started."""
+    """One backend's stores, started."""
 
     jobs: JobStore
     nonces: NonceStore
+    tokens: TokenStore
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +70,10 @@ def make_job_store(name: str, request: pytest.FixtureRequest, *, order_pays_agai
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     jobs = make_job_store(request.param, request)
     await jobs.start()
-    yield Stores(jobs, SqlNonceStore(jobs) if isinstance(jobs, SqlJobStore) else MemoryNonceStore())
+    if isinstance(jobs, SqlJobStore):
+        yield Stores(jobs, SqlNonceStore(jobs), SqlTokenStore(jobs, lambda: NOW))
+    else:
+        yield Stores(jobs, MemoryNonceStore(), MemoryTokenStore())
     await jobs.close()
 
 
@@ -70,6 +85,11 @@ def store(stores: Stores) -> JobStore:
 @pytest.fixture
 def nonces(stores: Stores) -> NonceStore:
     return stores.nonces
+
+
+@pytest.fixture
+def tokens(stores: Stores) -> TokenStore:
+    return stores.tokens
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 from tests.chain import Ocean
+from tests.support.wallets import deploy_wallet
 
 from cove.client import Signer
 from cove.client.market import AssetDraft, Published, ServiceDraft, Wallet, mint, order, publish
@@ -264,3 +265,23 @@ async def test_discovery_and_encryption(house: House) -> None:
 
 def _dataset(house: House, tx: str) -> dict[str, str]:
     return {"documentId": house.dataset.did, "serviceId": "0", "transferTxId": tx}
+
+
+async def test_a_contract_wallet_starts_a_job_with_its_owners_signature(house: House) -> None:
+    owner, stranger = house.ocean.consumer, house.ocean.stranger
+    wallet = await deploy_wallet(house.ocean.publisher, owner.address)
+    fee = await house.quote()
+    await mint(house.ocean.publisher, house.dataset.datatoken, owner.address)
+    paid = _dataset(house, await order(owner, house.dataset.datatoken, fee, consumer=wallet))
+
+    def signed(by: Wallet) -> dict[str, str]:
+        nonce = str(next(NONCES))
+        text = f"{wallet}{house.dataset.did}{nonce}"
+        return {"consumerAddress": wallet, "nonce": nonce, "signature": signer(by).sign(text)}
+
+    refused = await house.start(dataset=paid, **signed(stranger))
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_signature")
+    answer = await house.start(dataset=paid, **signed(owner))
+    assert answer.status_code == 200, answer.text
+    status = await house.done(answer.json()[0]["jobId"])
+    assert (status["owner"], status["outcome"]) == (wallet, "succeeded")

@@ -156,7 +156,7 @@ async def test_what_fails_never_changes_the_nonce(site: Site, alice: Consumer, b
     for change in (
         {"signature": bob.signed(job.id)["signature"]},
         {"signature": "0x" + "00" * 65},
-        {"signature": "0x" + "0" * 5000},
+        {"signature": "0x" + "0" * 9000},
         {"nonce": "2"},
         {"nonce": "1e3"},
         {"jobId": "x"},

@@ -52,7 +52,8 @@ def routes(house: Cove) -> APIRouter:
     async def decrypt(request: Request) -> Response:
         """Give a published DDO in clear, to whoever may have it."""
         asked = read(wire.DecryptRequest, await parameters(request, house.options.max_body))
-        required(asked, "decrypterAddress", "chainId", "nonce", "signature", "dataNftAddress")
+        proof = auth.proof_of(request, asked.signature)
+        required(asked, *proof.needed("decrypterAddress"), "chainId", "dataNftAddress")
         query = _decrypt_query(asked)
         nonce = messages.parse_nonce(asked.nonce)
         text = messages.decrypt(
@@ -62,7 +63,7 @@ def routes(house: Cove) -> APIRouter:
             asked.chainId or "",
             nonce,
         )
-        await auth.prove(house, asked.decrypterAddress or "", text, nonce, asked.signature or "")
+        await auth.prove(house, asked.decrypterAddress or "", text, nonce, proof)
         return Response(await house.access.decrypt(query), 201, media_type="text/plain")
 
     @router.post(

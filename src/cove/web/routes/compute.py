@@ -12,6 +12,7 @@ from starlette.responses import Response
 from cove import wire
 from cove.core import messages
 from cove.core.errors import BadSignature, Invalid
+from cove.crypto.keys import verify_text
 from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
 from cove.ports import JobQuery
 from cove.web import auth, documentation, status
@@ -38,14 +39,15 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
     async def start(request: Request) -> Response:
         """Start a job, or run a finished one again when jobId is given."""
         body = read(wire.StartCompute, parse_json(await body_of(request, house.options.max_body)))
-        required(body, "consumerAddress", "signature", "nonce", *(() if body.jobId else ("dataset", "algorithm")))
+        proof = auth.proof_of(request, body.signature)
+        required(body, *proof.needed(), *(() if body.jobId else ("dataset", "algorithm")))
         nonce = messages.parse_nonce(body.nonce)
         document = auth.signed_did(body.dataset.documentId if body.dataset else None)
         text = messages.start_compute(body.consumerAddress or "", body.jobId or "", document, nonce)
         account = auth.address(body.consumerAddress)
         # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
         asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(body, account)
-        owner = await auth.prove(house, body.consumerAddress or "", text, nonce, body.signature or "")
+        owner = await auth.prove(house, body.consumerAddress or "", text, nonce, proof)
         if isinstance(asked, StartRequest):
             view = await house.jobs.start(asked)
         else:
@@ -68,8 +70,9 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         """
         chosen = await _selector(house, request)
         query = _query(chosen)
-        if chosen.signature and chosen.nonce:
-            owner = await _prove(house, chosen)
+        proof = auth.proof_of(request, chosen.signature)
+        if (proof.signature or proof.token) and chosen.nonce:
+            owner = await _prove(house, request, chosen)
             query = _query(chosen, owner)
             links = _links(house, request)
             return json_answer([status.full(view, house.clock.now(), links) for view in await house.jobs.find(query)])
@@ -125,14 +128,39 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
 
 async def _wish(house: Cove, request: Request, *, delete: bool) -> Response:
     chosen = await _selector(house, request)
-    required(chosen, "consumerAddress", "signature", "nonce")
     query = _query(chosen)
     if (query.job_id, query.document_id, query.agreement_id) == (None, None, None) and delete:
         raise Invalid({"jobId": ["At least one of documentId, jobId is required."]})
-    owner = await _prove(house, chosen)
+    if chosen.nonce is None and chosen.signature and chosen.jobId and chosen.consumerAddress:
+        owner = await auth.prove_without_nonce(
+            house, chosen.consumerAddress, chosen.jobId, auth.signed_did(chosen.documentId), chosen.signature
+        )
+    else:
+        owner = await _prove_wish(house, request, chosen, delete=delete)
     query = _query(chosen, owner)
     views = await (house.jobs.delete(query) if delete else house.jobs.stop(query))
     return json_answer([status.full(view, house.clock.now()) for view in views])
+
+
+async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *, delete: bool) -> str:
+    """Prove a stop or a delete; ocean.js from 3.3 on leaves the nonce that it sends out of what it signs for a stop.
+
+    Such a signature covers the job alone. It is accepted for a stop, where the nonce is still taken: whoever saw it and
+    sends it again with a greater nonce can stop that one job again, which changes nothing unless its owner restarted
+    it. A restarted job is therefore not stopped that way.
+    """
+    try:
+        return await _prove(house, request, chosen)
+    except BadSignature:
+        if delete or not chosen.jobId or not chosen.consumerAddress or not chosen.signature:
+            raise
+        attempt = await house.jobs.attempt_of(messages.parse_job_id(chosen.jobId))
+        text = f"{chosen.consumerAddress}{chosen.jobId}"
+        if attempt != 1 or not verify_text(text, chosen.signature, auth.address(chosen.consumerAddress)):
+            raise
+    account = auth.address(chosen.consumerAddress)
+    await auth.take_nonce(house, account, messages.parse_nonce(chosen.nonce))
+    return account
 
 
 async def _selector(house: Cove, request: Request) -> wire.JobSelector:
@@ -151,12 +179,13 @@ def _query(chosen: wire.JobSelector, owner: str | None = None) -> JobQuery:
     )
 
 
-async def _prove(house: Cove, chosen: wire.JobSelector) -> str:
-    required(chosen, "consumerAddress", "signature", "nonce")
+async def _prove(house: Cove, request: Request, chosen: wire.JobSelector) -> str:
+    proof = auth.proof_of(request, chosen.signature)
+    required(chosen, *proof.needed())
     nonce = messages.parse_nonce(chosen.nonce)
     document = auth.signed_did(chosen.documentId)
     text = messages.stop_compute(chosen.consumerAddress or "", chosen.jobId or "", document, nonce)
-    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, chosen.signature or "")
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof)
 
 
 def _links(house: Cove, request: Request) -> status.Links:

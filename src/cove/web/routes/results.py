@@ -45,18 +45,19 @@ def routes(house: Cove) -> APIRouter:
         required(chosen, "jobId", "index")
         index = whole_number(chosen.index, "index", _MAX_INDEX)
         job_id = messages.parse_job_id(chosen.jobId)
-        owner = None if await _linked(house, chosen, index) else await _owner(house, chosen)
+        owner = None if await _linked(house, chosen, index) else await _owner(house, request, chosen)
         part = await house.jobs.result(owner, job_id, index)
         return await _answer(house, request, part, index)
 
     return router
 
 
-async def _owner(house: Cove, chosen: wire.ResultSelector) -> str:
-    required(chosen, "consumerAddress", "nonce", "signature")
+async def _owner(house: Cove, request: Request, chosen: wire.ResultSelector) -> str:
+    proof = auth.proof_of(request, chosen.signature)
+    required(chosen, *proof.needed())
     nonce = messages.parse_nonce(chosen.nonce)
     text = messages.compute_result(chosen.consumerAddress or "", chosen.jobId or "", chosen.index or "", nonce)
-    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, chosen.signature or "")
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof)
 
 
 async def _linked(house: Cove, chosen: wire.ResultSelector, index: int) -> bool:
