@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cove.access.downloads import DownloadService
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.environment import Environment
@@ -83,6 +84,7 @@ class Cove:
 
     jobs: JobService
     access: AccessService
+    downloads: DownloadService
     reconciler: Reconciler
     parts: Parts
     vault: Vault
@@ -145,6 +147,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         cove = Cove(
             jobs=JobService(parts, reconciler),
             access=AccessService(parts),
+            downloads=DownloadService(parts),
             reconciler=reconciler,
             parts=parts,
             vault=vault,

@@ -17,12 +17,21 @@ from cove.ports import Ledger
 class Priced:
     """A service of an asset, as it stands in a request."""
 
-    #: Dotted field of the request: ``dataset``, ``datasets[1]``, ``algorithm``.
+    #: Dotted field of the request: ``dataset``, ``datasets[1]``, ``algorithm``; empty where the request is about it.
     field: str
     asset: Asset
     service: Service
     #: None where no order was named.
     order_tx: str | None
+
+    def under(self, name: str) -> str:
+        """Give the dotted name of one of its own fields."""
+        return dotted(self.field, name)
+
+
+def dotted(field: str, name: str) -> str:
+    """Give the dotted name of a part of a field; of the request itself where ``field`` is empty."""
+    return f"{field}.{name}" if field else name
 
 
 async def find_asset(parts: Parts, did: str, field: str) -> Asset:
@@ -37,7 +46,9 @@ async def find_asset(parts: Parts, did: str, field: str) -> Asset:
             return await metadata.asset(did)
         except NotFound:
             continue
-    raise Refused(f"{field}.documentId", "did_not_found", hint="Publish the asset, or check the DID.")
+    raise Refused(
+        f"{field}.documentId" if field else "documentId", "did_not_found", hint="Publish the asset, or check the DID."
+    )
 
 
 async def verify(parts: Parts, consumer: str, item: Priced, environment: Environment | None) -> Order:
@@ -55,10 +66,10 @@ async def verify(parts: Parts, consumer: str, item: Priced, environment: Environ
     """
     ledger = parts.ledgers[item.asset.chain_id]
     if not item.order_tx:
-        raise Refused(f"{item.field}.transferTxId", "missing")
+        raise Refused(item.under("transferTxId"), "missing")
     receipt = await ledger.receipt(item.order_tx)
     if receipt is None or not await ledger.has_datatoken(item.asset.nft, item.service.datatoken):
-        raise Refused(f"{item.field}.serviceId", "order_invalid", hint="The chain knows no such order.")
+        raise Refused(item.under("serviceId"), "order_invalid", hint="The chain knows no such order.")
     terms = _terms(parts, consumer, item, environment)
     first = await _first_of(ledger, receipt, terms)
     try:
@@ -66,7 +77,7 @@ async def verify(parts: Parts, consumer: str, item: Priced, environment: Environ
     except Refused as problem:
         if problem.field == "order":
             raise
-        raise Refused(f"{item.field}.{problem.field}", problem.reason, hint=problem.hint) from None
+        raise Refused(item.under(problem.field), problem.reason, hint=problem.hint) from None
 
 
 async def verify_all(

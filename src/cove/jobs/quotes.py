@@ -10,6 +10,8 @@ from cove.jobs.orders import Priced, verify
 from cove.jobs.parts import Parts
 from cove.jobs.requests import Quote, QuoteRequest, SignedFee
 
+_NO_TOKEN = "0x" + "0" * 40
+
 
 async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...], Quote | None]:
     """Give what each item still needs; exactly one of them carries the environment's fee, the rest zero.
@@ -81,7 +83,16 @@ async def signed_fee(
         decimals = await _decimals(parts, chain, environment)
         amount = fee_amount(valid_until - int(now), environment.price_per_minute, decimals)
     data = provider_data(environment.id, now, item.service.datatoken, item.service.id)
-    token = environment.fee_token(chain)
+    return _signed(parts, environment.fee_token(chain), amount, data, valid_until)
+
+
+async def signed_access_fee(parts: Parts, item: Priced, valid_until: int) -> SignedFee:
+    """Sign what an order of an access service must pay to the provider: nothing, but signed all the same."""
+    data = provider_data(None, parts.clock.now(), item.service.datatoken, item.service.id)
+    return _signed(parts, _NO_TOKEN, 0, data, valid_until)
+
+
+def _signed(parts: Parts, token: str, amount: int, data: bytes, valid_until: int) -> SignedFee:
     v, r, s = parts.vault.sign_hash(parts.keccak(packed_fee(data, parts.vault.address, token, amount, valid_until)))
     return SignedFee(parts.vault.address, token, amount, data, v, r, s, valid_until)
 

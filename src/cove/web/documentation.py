@@ -20,6 +20,16 @@ _ERRORS = {
 }
 
 
+_BODIES = (
+    wire.StartCompute,
+    wire.JobSelector,
+    wire.InitializeCompute,
+    wire.DecryptRequest,
+    wire.TokenRequest,
+    wire.ContainerRef,
+)
+
+
 def query(model: type[BaseModel], *, required: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Describe parameters that come in the query string; those in ``without`` are another endpoint's."""
     return {"parameters": _parameters(model, required, without)}
@@ -41,7 +51,7 @@ def body(model: type[BaseModel], *, needed: bool = True) -> dict[str, Any]:
 def complete(document: dict[str, Any]) -> None:
     """Add the models of the bodies, which routes that parse by hand cannot declare, to an OpenAPI document."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for model in (wire.StartCompute, wire.JobSelector, wire.InitializeCompute, wire.DecryptRequest, wire.TokenRequest):
+    for model in _BODIES:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         for name, part in {**schema.pop("$defs", {}), model.__name__: schema}.items():
             schemas.setdefault(name, part)

@@ -10,6 +10,7 @@ from cove.wire.answers import (
     ErrorBody,
     FileInfo,
     Initialized,
+    InitializedAccess,
     InitializedItem,
     NonceAnswer,
     ProviderFee,
@@ -20,6 +21,7 @@ from cove.wire.answers import (
     TokenDeleted,
 )
 from cove.wire.requests import (
+    AccessRequest,
     AlgorithmMeta,
     AlgorithmRef,
     ComputePeriod,
@@ -40,6 +42,7 @@ __all__ = [
     "API_PREFIX",
     "SERVICE_ENDPOINTS",
     "STATUS_TEXTS",
+    "AccessRequest",
     "AlgorithmMeta",
     "AlgorithmRef",
     "AttemptEntry",
@@ -52,6 +55,7 @@ __all__ = [
     "FileInfo",
     "InitializeCompute",
     "Initialized",
+    "InitializedAccess",
     "InitializedItem",
     "JobSelector",
     "JsonObject",

@@ -148,6 +148,15 @@ class NonceAnswer(BaseModel):
     nonce: str | None
 
 
+class InitializedAccess(BaseModel):
+    """What initialize gives: a fee to order with, or the order that is still good."""
+
+    datatoken: str
+    nonce: str | None
+    providerFee: ProviderFee | None = None  # noqa: N815
+    validOrder: str | None = None  # noqa: N815
+
+
 class TokenAnswer(BaseModel):
     """What createAuthToken gives."""
 

@@ -123,6 +123,21 @@ class ResultSelector(_Body):
     link: str | None = None
 
 
+class AccessRequest(_Body):
+    """Parameters of initialize and download."""
+
+    documentId: str | None = Field(None, description="DID of the asset")  # noqa: N815
+    serviceId: str | None = Field(None, description="Id of its access service")  # noqa: N815
+    fileIndex: NumberText | None = Field(None, description="Which of its files, from 0; the first by default")  # noqa: N815
+    consumerAddress: str | None = None  # noqa: N815
+    transferTxId: str | None = Field(None, description="Transaction of the order")  # noqa: N815
+    validUntil: NumberText | None = Field(None, description="Unix time until which the fee is signed")  # noqa: N815
+    environment: str | None = Field(None, description="Not looked at: access needs no environment")
+    userdata: JsonObject | None = Field(None, description="Parameters passed to the service's files, JSON")
+    nonce: NumberText | None = None
+    signature: str | None = Field(None, description="Over documentId and nonce")
+
+
 class TokenRequest(_Body):
     """Parameters of createAuthToken and deleteAuthToken."""
 

@@ -13,6 +13,8 @@ SERVICE_ENDPOINTS: Final[dict[str, tuple[str, str]]] = {
     "encrypt": ("POST", f"{API_PREFIX}/encrypt"),
     "decrypt": ("POST", f"{API_PREFIX}/decrypt"),
     "fileinfo": ("POST", f"{API_PREFIX}/fileinfo"),
+    "initialize": ("GET", f"{API_PREFIX}/initialize"),
+    "download": ("GET", f"{API_PREFIX}/download"),
     "initializeCompute": ("POST", f"{API_PREFIX}/initializeCompute"),
     "computeEnvironments": ("GET", f"{API_PREFIX}/computeEnvironments"),
     "computeStart": ("POST", f"{API_PREFIX}/compute"),
@@ -20,6 +22,7 @@ SERVICE_ENDPOINTS: Final[dict[str, tuple[str, str]]] = {
     "computeStop": ("PUT", f"{API_PREFIX}/compute"),
     "computeDelete": ("DELETE", f"{API_PREFIX}/compute"),
     "computeResult": ("GET", f"{API_PREFIX}/computeResult"),
+    "validateContainer": ("POST", f"{API_PREFIX}/validateContainer"),
     "create_auth_token": ("GET", f"{API_PREFIX}/createAuthToken"),
     "delete_auth_token": ("DELETE", f"{API_PREFIX}/deleteAuthToken"),
 }

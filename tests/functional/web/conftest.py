@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.house import house
 from tests.support.jobs import RESOURCES, a_job
 from tests.support.outputs import released, written
 
@@ -23,6 +24,8 @@ from cove.jobs.service import JobService
 from cove.settings import ApiSettings, ChainSettings, Settings
 from cove.web.app import create_app
 from cove.wiring import Cove, open_cove
+
+__all__ = ["house"]
 
 ENVIRONMENT = Environment(
     id="default",

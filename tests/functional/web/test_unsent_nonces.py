@@ -40,7 +40,7 @@ def body(consumer: Consumer, job_id: str, text: str, **fields: str) -> dict[str,
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_nonce_that_was_signed_and_not_sent(
+async def test_a_nonce_that_was_signed_and_not_sent(  # noqa: PLR0917 - each parameter once
     site: Site, alice: Consumer, last: str | None, signed: str, then: str, method: str
 ) -> None:
     job = await site.add(owner=alice.account.address)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from cove import wire
 from cove.access.service import DecryptQuery
 from cove.core import messages
+from cove.core.container import check_container
 from cove.core.errors import Invalid
 from cove.core.files import FileFacts
 from cove.web import auth, documentation
@@ -96,6 +97,20 @@ def routes(house: Cove) -> APIRouter:
                 raise Invalid({"serviceId": ["The serviceId field is required."]})
             facts = await house.access.file_info_by_did(messages.parse_did(did, "did"), service, checksum=checksum)
         return json_answer([_facts(index, entry) for index, entry in enumerate(facts)])
+
+    @router.post(
+        f"{wire.API_PREFIX}/validateContainer",
+        response_model=wire.ContainerRef,
+        summary="Check an algorithm's container section",
+        responses=documentation.responses(413),
+        openapi_extra=documentation.body(wire.ContainerRef),
+    )
+    async def validate_container(request: Request) -> Response:
+        """Give a container section back, if it is complete and well-formed."""
+        body = await body_of(request, house.options.max_body)
+        given = read(wire.ContainerRef, parse_json(body))
+        check_container(given.entrypoint, given.image, given.tag, given.checksum)
+        return json_answer(given.model_dump(exclude_none=True))
 
     @router.get(
         "/api/aquarius/assets/ddo/{did}",  # noqa: FAST003 - read by hand

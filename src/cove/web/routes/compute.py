@@ -16,6 +16,7 @@ from cove.crypto.keys import verify_text
 from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
 from cove.ports import JobQuery
 from cove.web import auth, documentation, status
+from cove.web.answers import fee_answer
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, json_text, parameters, parse_json, read, required, whole_number
 from cove.web.plain import PlainRoute
@@ -253,14 +254,5 @@ def _quote(quote: Quote) -> dict[str, Any]:
     if quote.valid_order is not None:
         answer["validOrder"] = quote.valid_order
     if quote.fee is not None:
-        answer["providerFee"] = {
-            "providerFeeAddress": quote.fee.fee_address,
-            "providerFeeToken": quote.fee.fee_token,
-            "providerFeeAmount": str(quote.fee.amount),
-            "providerData": "0x" + quote.fee.provider_data.hex(),
-            "v": quote.fee.v,
-            "r": "0x" + quote.fee.r.hex(),
-            "s": "0x" + quote.fee.s.hex(),
-            "validUntil": quote.fee.valid_until,
-        }
+        answer["providerFee"] = fee_answer(quote.fee)
     return answer

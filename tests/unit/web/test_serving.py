@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cove.web.routes.results import byte_range, disposition, is_held
+from cove.web.serving import byte_range, disposition, is_held
 
 
 @pytest.mark.parametrize(

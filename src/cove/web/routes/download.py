@@ -1,0 +1,90 @@
+"""initialize and download: access services, ordered and fetched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cove import wire
+from cove.access.downloads import FileRequest
+from cove.core import messages
+from cove.web import auth, documentation
+from cove.web.answers import fee_answer
+from cove.web.errors import json_answer
+from cove.web.parsing import json_text, parameters, read, required, whole_number
+from cove.web.plain import PlainRoute
+from cove.web.serving import Content, send
+from cove.wiring import Cove
+
+_MAX_INDEX = 1_000_000
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter(route_class=PlainRoute)
+
+    @router.get(
+        f"{wire.API_PREFIX}/initialize",
+        response_model=wire.InitializedAccess,
+        summary="What an order of an access service must pay",
+        responses=documentation.responses(),
+        openapi_extra=documentation.query(
+            wire.AccessRequest, required=("documentId", "serviceId", "consumerAddress"), without=("nonce", "signature")
+        ),
+    )
+    async def initialize(request: Request) -> Response:
+        """Quote an access service: its datatoken and the provider's signed fee, or the order that is still good."""
+        asked = read(wire.AccessRequest, await parameters(request, house.options.max_body))
+        required(asked, "documentId", "serviceId", "consumerAddress")
+        consumer = auth.address(asked.consumerAddress)
+        until = whole_number(asked.validUntil, "validUntil") if asked.validUntil else 0
+        quote = await house.downloads.initialize(_file_request(asked, consumer), until)
+        answer: dict[str, Any] = {"datatoken": quote.datatoken, "nonce": await house.nonces.last(consumer)}
+        if quote.valid_order is not None:
+            return json_answer({**answer, "validOrder": quote.valid_order})
+        return json_answer({**answer, "providerFee": fee_answer(quote.fee)})
+
+    @router.head(f"{wire.API_PREFIX}/download", include_in_schema=False)
+    @router.get(
+        f"{wire.API_PREFIX}/download",
+        summary="A file of an access service",
+        responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
+        openapi_extra=documentation.query(
+            wire.AccessRequest,
+            required=("documentId", "serviceId", "transferTxId", "consumerAddress"),
+            without=("validUntil", "environment"),
+        ),
+    )
+    async def download(request: Request) -> Response:
+        """Stream a file that an order pays for; ranges are honoured. HEAD takes a nonce as GET does."""
+        asked = read(wire.AccessRequest, await parameters(request, house.options.max_body))
+        proof = auth.proof_of(request, asked.signature)
+        required(asked, "documentId", "serviceId", "transferTxId", *proof.needed())
+        nonce = messages.parse_nonce(asked.nonce)
+        wanted = _file_request(asked, auth.address(asked.consumerAddress))
+        text = messages.download(auth.signed_did(asked.documentId), nonce)
+        await auth.prove(house, asked.consumerAddress or "", text, nonce, proof)
+        opened = await house.downloads.open(wanted)
+
+        def chunks(offset: int, length: int | None) -> AsyncIterator[bytes]:
+            return house.downloads.read(wanted, opened, offset, length)
+
+        name = opened.facts.filename or f"file{wanted.index or 0}"
+        return await send(request, Content(name, opened.facts.content_length, opened.etag, chunks))
+
+    return router
+
+
+def _file_request(asked: wire.AccessRequest, consumer: str) -> FileRequest:
+    return FileRequest(
+        consumer=consumer,
+        did=messages.parse_did(asked.documentId, "documentId"),
+        service_id=asked.serviceId or "",
+        index=whole_number(asked.fileIndex, "fileIndex", _MAX_INDEX) if asked.fileIndex else None,
+        order_tx=messages.parse_tx(asked.transferTxId, "transferTxId") if asked.transferTxId else None,
+        userdata=json_text(asked.userdata or {}, "userdata"),
+    )
