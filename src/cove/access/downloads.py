@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cove.core.errors import DataMissing, Refused, Unavailable
 from cove.core.files import FileFacts, FileObject
 from cove.core.job import InputAsset, SealedFiles
 from cove.core.order import Order
+from cove.core.parameters import fill
 from cove.core.trust import may_consume
 from cove.jobs import provisioning, quotes
 from cove.jobs.orders import Priced, find_asset, verify
@@ -88,6 +89,7 @@ class DownloadService:
         """
         item = await self._priced(request)
         order = await verify(self._parts, request.consumer, item, None)
+        request = replace(request, userdata=fill(item.service.parameters, request.userdata, "userdata"))
         file = await self._file(item, request)
         source = source_for(file, self._parts.sources)
         facts = await asyncio.to_thread(source.info, file)

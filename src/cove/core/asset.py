@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cove.core.parameters import Parameter
+
 NFT_USABLE_STATES = frozenset({0, 5})
 """Active, and unlisted; 1 end of life, 2 deprecated, 3 revoked, 4 ordering disabled."""
 
@@ -51,6 +53,8 @@ class Service:
     timeout: int
     #: None for services that are not of type compute.
     compute: ComputeTerms | None = None
+    #: What consumers are asked to give as ``userdata``.
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class AlgorithmTerms:
     tag: str
     checksum: str
     entrypoint: str
+    #: What consumers are asked to give as ``algocustomdata``.
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

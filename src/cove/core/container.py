@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from cove.core.errors import Invalid, Refused
+from cove.core.errors import Refused
 from cove.core.files import FileObject, LocalFile
 from cove.core.job import Container, InputAsset, Package
+from cove.core.json_form import members
 from cove.core.public_ddo import minimal_document
 from cove.core.variables import check_environment
 from cove.core.weburl import parse_url
@@ -116,8 +117,8 @@ def custom_data(package: Package) -> str:
     Raises:
         Invalid: One of the two is no JSON object.
     """
-    own = _members(package.custom_data, "algorithm.algocustomdata")
-    further = _members(package.algorithm.userdata, "algorithm.userdata")
+    own = members(package.custom_data, "algorithm.algocustomdata")
+    further = members(package.algorithm.userdata, "algorithm.userdata")
     merged = further | own
     return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in merged.items()) + "}"
 
@@ -197,32 +198,3 @@ def _documents(package: Package, names: Sequence[str]) -> list[Place]:
     own = _algorithm_name(package)
     documents.setdefault(own, package.algorithm.document or minimal_document(own, "algorithm"))
     return [Place(f"/data/ddos/{name}", None, text.encode("utf-8")) for name, text in documents.items()]
-
-
-def _members(text: str, field: str) -> dict[str, str]:
-    """Give each member of a JSON object with the text of its value; of equal names the last counts."""
-    decoder = json.JSONDecoder(object_pairs_hook=list)
-    problem = Invalid({field: ["It must be a JSON object."]})
-    stripped = text.strip() or "{}"
-    try:
-        if not isinstance(json.loads(stripped), dict):
-            raise problem
-        members: dict[str, str] = {}
-        position = _skip(stripped, 1)
-        while stripped[position] != "}":
-            name, position = decoder.raw_decode(stripped, position)
-            start = _skip(stripped, _skip(stripped, position) + 1)
-            _, position = decoder.raw_decode(stripped, start)
-            members[name] = stripped[start:position]
-            position = _skip(stripped, position)
-            if stripped[position] == ",":
-                position = _skip(stripped, position + 1)
-    except (ValueError, RecursionError):
-        raise problem from None
-    return members
-
-
-def _skip(text: str, position: int) -> int:
-    while text[position] in " \t\n\r":
-        position += 1
-    return position

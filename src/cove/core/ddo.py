@@ -12,6 +12,7 @@ from cove.core import json_form
 from cove.core.asset import AlgorithmTerms, Asset, ComputeTerms, Credentials, Service, TrustedAlgorithm
 from cove.core.errors import Invalid
 from cove.core.messages import parse_address, parse_did
+from cove.core.parameters import parse_parameters
 from cove.core.public_ddo import public_document
 
 __all__ = ["MAX_LIST", "MAX_SERVICES", "did_of", "parse", "public_document"]
@@ -99,6 +100,7 @@ def _service(value: object, index: int) -> Service:
         files=files if isinstance(files, str) else "",
         timeout=json_form.whole_number(timeout, f"{path}.timeout", least=0, most=_MAX_TIMEOUT),
         compute=_compute(body.get("compute"), f"{path}.compute") if kind == "compute" else None,
+        parameters=parse_parameters(body.get("consumerParameters")),
     )
 
 
@@ -146,6 +148,7 @@ def _algorithm(value: object) -> AlgorithmTerms:
         tag=json_form.optional_text(container.get("tag"), f"{path}.container.tag"),
         checksum=json_form.optional_text(container.get("checksum"), f"{path}.container.checksum"),
         entrypoint=json_form.optional_text(container.get("entrypoint"), f"{path}.container.entrypoint"),
+        parameters=parse_parameters(body.get("consumerParameters")),
     )
 
 

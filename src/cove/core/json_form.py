@@ -75,3 +75,35 @@ def whole_number(value: object, field: str, *, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise wrong(field, f"a whole number from {least} to {most}")
     return value
+
+
+def members(text: str, field: str) -> dict[str, str]:
+    """Give each member of a JSON object with the text of its value; of equal names the last counts.
+
+    So values can be handed on in the very text they were given in, and no number loses a digit.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=list)
+    problem = Invalid({field: ["It must be a JSON object."]})
+    stripped = text.strip() or "{}"
+    try:
+        if not isinstance(json.loads(stripped), dict):
+            raise problem
+        members: dict[str, str] = {}
+        position = _skip(stripped, 1)
+        while stripped[position] != "}":
+            name, position = decoder.raw_decode(stripped, position)
+            start = _skip(stripped, _skip(stripped, position) + 1)
+            _, position = decoder.raw_decode(stripped, start)
+            members[name] = stripped[start:position]
+            position = _skip(stripped, position)
+            if stripped[position] == ",":
+                position = _skip(stripped, position + 1)
+    except (ValueError, RecursionError):
+        raise problem from None
+    return members
+
+
+def _skip(text: str, position: int) -> int:
+    while text[position] in " \t\n\r":
+        position += 1
+    return position

@@ -12,6 +12,8 @@ from cove.core.ddo import public_document
 from cove.core.environment import Environment
 from cove.core.errors import CoveError, DataMissing, Refused
 from cove.core.job import Container, InputAsset, Package, SealedFiles
+from cove.core.json_form import members
+from cove.core.parameters import fill
 from cove.core.trust import (
     AlgorithmOnTrial,
     container_checksum,
@@ -50,6 +52,7 @@ async def admit(
     raw: RawAlgorithm | None,
     *,
     need_orders: bool,
+    custom_data: str = "{}",
 ) -> Admitted:
     """Resolve what a request names, and check it against the rules of its assets.
 
@@ -59,10 +62,13 @@ async def admit(
         datasets: The main one first.
         algorithm: A published algorithm; None with ``raw``.
         raw: An algorithm sent along; it takes precedence.
-        need_orders: True where each item must name a transaction.
+        need_orders: True where a job is to start: each item must name a transaction, and the consumer's parameters are
+            checked.
+        custom_data: JSON object of the consumer's values for the algorithm, as text.
 
     Raises:
         Refused: With the field and the code of the API.
+        Invalid: A consumer parameter is missing or wrong.
         Unavailable: The chain does not answer.
     """
     if raw is not None:
@@ -81,11 +87,15 @@ async def admit(
             container_checksum(container.entrypoint, container.checksum),
         )
         algorithm_input = _input(priced_algorithm, algorithm)
+        if need_orders:
+            algorithm_input, custom_data = _algorithm_values(priced_algorithm, algorithm_input, custom_data)
     priced = [
         await _dataset(parts, consumer, request, position, need_orders=need_orders)
         for position, request in enumerate(datasets)
     ]
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
+    if need_orders:
+        inputs = [_with_values(item, given) for item, given in zip(priced, inputs, strict=True)]
     await asyncio.to_thread(_check_file_lists, parts, priced, inputs)
     tried = await _with_checksum(parts, priced, tried, algorithm_input)
     for item in priced:
@@ -96,7 +106,7 @@ async def admit(
                 raise Refused(item.field, problem.reason, hint=problem.hint) from None
     if tried.files_checksum is not None:
         algorithm_input = replace(algorithm_input, files_checksum=tried.files_checksum)
-    package = Package(tuple(inputs), algorithm_input, container, raw.rawcode if raw else None)
+    package = Package(tuple(inputs), algorithm_input, container, raw.rawcode if raw else None, custom_data)
     return Admitted(tuple(priced), priced_algorithm, package)
 
 
@@ -180,6 +190,20 @@ def _input(item: Priced, request: AssetRequest) -> InputAsset:
         userdata=request.userdata,
         publisher=item.asset.publisher,
     )
+
+
+def _with_values(item: Priced, given: InputAsset) -> InputAsset:
+    return replace(given, userdata=fill(item.service.parameters, given.userdata, item.under("userdata")))
+
+
+def _algorithm_values(item: Priced, given: InputAsset, custom_data: str) -> tuple[InputAsset, str]:
+    """Check the algorithm's values; they come as ``algocustomdata`` or as ``userdata``, and reach it as one object."""
+    own = item.asset.algorithm.parameters if item.asset.algorithm else ()
+    named = members(given.userdata, "algorithm.userdata")
+    further = [parameter for parameter in own if parameter.name in named]
+    missing = [parameter for parameter in own if parameter.name not in named]
+    userdata = fill((*item.service.parameters, *further), given.userdata, "algorithm.userdata")
+    return replace(given, userdata=userdata), fill(missing, custom_data, "algorithm.algocustomdata")
 
 
 def _check_file_lists(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> None:

@@ -51,10 +51,16 @@ class JobService:
             raise TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
         given = variables(request.environment_variables)
         admitted = await admit(
-            parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=True
+            parts,
+            request.consumer,
+            request.datasets,
+            request.algorithm,
+            request.raw,
+            need_orders=True,
+            custom_data=request.custom_data,
         )
         orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
-        package = replace(admitted.package, custom_data=request.custom_data, environment=given, layout=request.layout)
+        package = replace(admitted.package, environment=given, layout=request.layout)
         seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
         job = Job(
             id=JobId(parts.new_id()),
