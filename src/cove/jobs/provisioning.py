@@ -17,6 +17,7 @@ from cove.core.files import FileList, FileObject, LocalFile
 from cove.core.job import Bind, InputAsset, Package
 from cove.core.trust import files_checksum, may_use_root
 from cove.jobs.parts import Parts
+from cove.sources import source_for
 from cove.sources.copying import copy_to
 
 
@@ -161,7 +162,7 @@ def _bring_one(  # noqa: PLR0917 - each once
 
 
 def _fetch(parts: Parts, file: FileObject, target: Path, progress: Watched, *, may_bind: bool) -> tuple[Path, str, str]:
-    source = parts.sources[_type_of(file)]
+    source = source_for(file, parts.sources)
     bound = source.path(file) if may_bind else None
     if bound is not None:
         return bound, source.fingerprint(file) or "", "bound read-only"
@@ -180,10 +181,6 @@ def _fetch(parts: Parts, file: FileObject, target: Path, progress: Watched, *, m
         raise Interrupted
     progress.bytes_done += size
     return target, f"sha256:{digest}", f"{size} bytes"
-
-
-def _type_of(file: FileObject) -> str:
-    return "local" if isinstance(file, LocalFile) else "url"
 
 
 def _check_algorithm(package: Package, digests: list[tuple[str, str]], log: TextIO) -> None:

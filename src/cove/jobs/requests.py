@@ -115,6 +115,8 @@ class ResultPart:
     """An open result, ready to be sent."""
 
     job_id: JobId
+    #: Its place in the job's results, from 0.
+    index: int
     filename: str
     type: str
     #: Bytes of the whole file.

@@ -129,13 +129,13 @@ class JobService:
             )
         return views
 
-    async def result(self, owner: str | None, job_id: JobId, index: int) -> ResultPart:
+    async def result(self, owner: str | None, job_id: JobId, index: int | None) -> ResultPart:
         """Say what is behind one index of a job's results.
 
         Args:
             owner: Who asks; None when a link of ours has proven the right already.
             job_id: The job.
-            index: From 0.
+            index: From 0; None for the archive of all outputs, or the first file where there is none.
 
         Raises:
             NotFound: No such job of this owner's, no results yet, or no such index.
@@ -145,18 +145,21 @@ class JobService:
             raise NotFound(_NO_JOB)
         if job.phase is not Phase.DONE:
             raise NotFound("The job has no results yet.", hint="Ask again when its status is 70.")
+        if index is None:
+            archives = [place for place, found in enumerate(job.results) if found.filename == tarball.TAR_NAME]
+            index = archives[0] if archives else 0
         if not 0 <= index < len(job.results):
             raise NotFound(f"There is no result with index {index}: the job has {len(job.results)}.")
         result = job.results[index]
         etag = result.sha256 or f"{job.id}-{job.attempt}-{index}"
-        return ResultPart(job.id, result.filename, result.type, result.filesize, etag)
+        return ResultPart(job.id, index, result.filename, result.type, result.filesize, etag)
 
-    async def read(self, part: ResultPart, index: int, offset: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, part: ResultPart, offset: int, length: int) -> AsyncIterator[bytes]:
         """Give a stretch of a result that :meth:`result` described, in chunks."""
         job = await self._parts.store.get(part.job_id)
-        if job is None or index >= len(job.results):
+        if job is None or part.index >= len(job.results):
             raise NotFound(_NO_JOB)
-        result = job.results[index]
+        result = job.results[part.index]
         if result.key:
             async for chunk in self._parts.results.read(result.key, offset, length):
                 yield chunk
@@ -168,6 +171,11 @@ class JobService:
         """Give the present attempt of a job, for links; None when there is no such job any more."""
         job = await self._parts.store.get(job_id)
         return None if job is None or job.delete_requested_at is not None else job.attempt
+
+    async def owner_of(self, job_id: JobId) -> str | None:
+        """Give the account that a job belongs to, for those who know its id; None when there is no such job."""
+        job = await self._parts.store.get(job_id)
+        return None if job is None or job.delete_requested_at is not None else job.owner
 
     async def wait_change(self, job_id: JobId, timeout: float) -> None:  # noqa: ASYNC109 - the caller's bound
         """Return when the job changes, or after so many seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -120,7 +122,7 @@ async def _check_token(cove: Cove, account: str, token: str) -> None:
         raise BadSignature("Token is deleted.", hint="Make a new one with createAuthToken.")
 
 
-async def prove_without_nonce(cove: Cove, given: str, job_id: str, document_id: str, signature: str) -> str:
+async def prove_without_nonce(cove: Cove, given: str, texts: Iterable[str], signature: str) -> str:
     """Prove a stop or a delete of one job whose sender sent no nonce, as ocean.js does; give the account, checksummed.
 
     Its releases sign the next nonce (3.x) or the last one (2.x) and leave it out of the body. Either is tried, and the
@@ -129,17 +131,16 @@ async def prove_without_nonce(cove: Cove, given: str, job_id: str, document_id: 
     Args:
         cove: The house.
         given: The address as it was sent.
-        job_id: As it was sent; one job alone can be meant.
-        document_id: As it was signed.
+        texts: What may have been signed, without the nonce at its end.
         signature: ``0x`` hex.
 
     Raises:
-        BadSignature: The signature is not the account's over one of these nonces.
+        BadSignature: The signature is not the account's over one of these texts and nonces.
     """
     account = address(given)
     last = await cove.nonces.last(account)
-    for nonce in messages.unsent_nonces(last):
-        if verify_text(messages.stop_compute(given, job_id, document_id, nonce.signed), signature, account):
+    for text, nonce in itertools.product(texts, messages.unsent_nonces(last)):
+        if verify_text(f"{text}{nonce.signed}", signature, account):
             await take_nonce(cove, account, nonce.taken)
             return account
     raise BadSignature("Invalid signature provided.", hint="Send the nonce that the signature covers.")

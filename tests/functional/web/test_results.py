@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.functional.web.conftest import CONTENT
+
+from cove.core.job import ResultFile
+from cove.core.policy import OUTPUT
+from cove.jobs import tarball
 
 if TYPE_CHECKING:
     from tests.functional.web.conftest import Consumer, Site
@@ -120,3 +125,16 @@ async def test_a_client_that_goes_away_ends_the_stream(site: Site, alice: Consum
     async with asyncio.timeout(5):
         await app(scope, receive, send)
     assert sum(sent) < len(CONTENT)
+
+
+async def test_without_an_index_all_outputs_come_in_one_archive(site: Site, tmp_path: Path, alice: Consumer) -> None:
+    job = await site.add_finished(tmp_path, owner=alice.account.address)
+    first = await site.http.get(RESULT, params=alice.signed(job.id, jobId=job.id))
+    assert (first.status_code, first.content) == (200, b"<script>\n")
+    size = tarball.total(tarball.plan(job.results, job.created_at))
+    archive = ResultFile("outputs.tar", size, OUTPUT, "", "")
+    listed = replace(job, results=(*job.results, archive), delete_requested_at=None)
+    await site.cove.parts.store.save(listed)
+    answer = await site.http.get(RESULT, params=alice.signed(job.id, jobId=job.id))
+    assert answer.headers["content-disposition"] == "attachment;filename=outputs.tar"
+    assert b"outputs/a/my sum.bin" in answer.content[:2048]

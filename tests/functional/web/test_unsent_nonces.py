@@ -87,3 +87,17 @@ async def test_such_a_stop_does_not_reach_a_restarted_job(site: Site, alice: Con
     found = await store.get(job.id)
     assert found is not None
     assert found.stop_requested_at is None
+
+
+@pytest.mark.parametrize("in_text", [True, False])
+async def test_a_stop_as_first_documented_needs_signature_and_job_alone(
+    site: Site, alice: Consumer, bob: Consumer, *, in_text: bool
+) -> None:
+    job = await site.add(owner=alice.account.address)
+    text = f"{alice.account.address if in_text else ''}{job.id}{DID}1"
+    asked = {"signature": alice.account.sign_text(text), "documentId": DID, "jobId": job.id}
+    for change in ({"signature": bob.account.sign_text(text)}, {"jobId": "0" * 32}):
+        assert (await site.http.put(COMPUTE, params={**asked, **change})).status_code == 400
+    answer = await site.http.put(COMPUTE, params=asked)
+    assert (answer.status_code, answer.json()[0]["stopreq"]) == (200, 1)
+    assert (await site.http.put(COMPUTE, params=asked)).status_code == 400

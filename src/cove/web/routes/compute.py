@@ -132,15 +132,23 @@ async def _wish(house: Cove, request: Request, *, delete: bool) -> Response:
     query = _query(chosen)
     if (query.job_id, query.document_id, query.agreement_id) == (None, None, None) and delete:
         raise Invalid({"jobId": ["At least one of documentId, jobId is required."]})
-    if chosen.nonce is None and chosen.signature and chosen.jobId and chosen.consumerAddress:
-        owner = await auth.prove_without_nonce(
-            house, chosen.consumerAddress, chosen.jobId, auth.signed_did(chosen.documentId), chosen.signature
-        )
+    if chosen.nonce is None and chosen.signature and chosen.jobId:
+        owner = await _prove_without_nonce(house, chosen, chosen.jobId, chosen.signature)
     else:
         owner = await _prove_wish(house, request, chosen, delete=delete)
     query = _query(chosen, owner)
     views = await (house.jobs.delete(query) if delete else house.jobs.stop(query))
     return json_answer([status.full(view, house.clock.now()) for view in views])
+
+
+async def _prove_without_nonce(house: Cove, chosen: wire.JobSelector, job_id: str, signature: str) -> str:
+    """Prove a stop or a delete as it was first documented: signature and jobId, the address only where one is sent."""
+    account = chosen.consumerAddress or await house.jobs.owner_of(messages.parse_job_id(job_id))
+    if account is None:
+        required(chosen, "consumerAddress")
+    document = auth.signed_did(chosen.documentId)
+    texts = [f"{given}{job_id}{document}" for given in dict.fromkeys((chosen.consumerAddress or "", account or ""))]
+    return await auth.prove_without_nonce(house, account or "", texts, signature)
 
 
 async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *, delete: bool) -> str:

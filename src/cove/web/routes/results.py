@@ -33,17 +33,20 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/computeResult",
         summary="One result of a job",
         responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
-        openapi_extra=documentation.query(wire.ResultSelector, required=("jobId", "index")),
+        openapi_extra=documentation.query(wire.ResultSelector, required=("jobId",)),
     )
     async def result(request: Request) -> Response:
-        """Stream a released file; ranges are honoured. HEAD takes a nonce as GET does."""
+        """Stream a released file, all outputs in one archive where no index is given; ranges are honoured.
+
+        HEAD takes a nonce as GET does.
+        """
         chosen = read(wire.ResultSelector, await parameters(request, house.options.max_body))
-        required(chosen, "jobId", "index")
-        index = whole_number(chosen.index, "index", _MAX_INDEX)
+        required(chosen, "jobId")
+        index = None if chosen.index is None else whole_number(chosen.index, "index", _MAX_INDEX)
         job_id = messages.parse_job_id(chosen.jobId)
         owner = None if await _linked(house, chosen, index) else await _owner(house, request, chosen)
         part = await house.jobs.result(owner, job_id, index)
-        return await send(request, Content(part.filename, part.size, part.etag, _reader(house, part, index)))
+        return await send(request, Content(part.filename, part.size, part.etag, _reader(house, part)))
 
     return router
 
@@ -56,9 +59,9 @@ async def _owner(house: Cove, request: Request, chosen: wire.ResultSelector) -> 
     return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof)
 
 
-async def _linked(house: Cove, chosen: wire.ResultSelector, index: int) -> bool:
+async def _linked(house: Cove, chosen: wire.ResultSelector, index: int | None) -> bool:
     """Say whether the request is one of our own links; a bad one is refused."""
-    if not chosen.link:
+    if not chosen.link or index is None:
         return False
     expires = whole_number(chosen.expires, "expires")
     attempt = await house.jobs.attempt_of(messages.parse_job_id(chosen.jobId))
@@ -69,8 +72,8 @@ async def _linked(house: Cove, chosen: wire.ResultSelector, index: int) -> bool:
     raise BadSignature("The link is not valid any more.", hint="Ask for the status again, signed.")
 
 
-def _reader(house: Cove, part: ResultPart, index: int) -> Callable[[int, int | None], AsyncIterator[bytes]]:
+def _reader(house: Cove, part: ResultPart) -> Callable[[int, int | None], AsyncIterator[bytes]]:
     def read(offset: int, length: int | None) -> AsyncIterator[bytes]:
-        return house.jobs.read(part, index, offset, part.size - offset if length is None else length)
+        return house.jobs.read(part, offset, part.size - offset if length is None else length)
 
     return read
