@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cove.core.job import Job, JobId
@@ -108,6 +109,8 @@ class EnvironmentView:
     running: int
     #: Seconds that a job accepted now is expected to wait.
     queue_wait_seconds: float
+    #: By what each limit is enforced (``Engine.enforcement``); empty where the engine is not there.
+    enforcement: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,9 +124,10 @@ class JobService:
             times = await self._parts.store.durations(environment.id)
             mean = sum(times) / len(times) if times else 0.0
             ahead = max(0, queued + running - environment.max_jobs + 1)
-            views.append(
-                EnvironmentView(environment.id, queued, running, round(mean * ahead / environment.max_jobs, 1))
-            )
+            wait = round(mean * ahead / environment.max_jobs, 1)
+            engine = self._parts.engines.get(environment.engine)
+            by = engine.enforcement() if engine is not None else {}
+            views.append(EnvironmentView(environment.id, queued, running, wait, by))
         return views
 
     async def result(self, owner: str | None, job_id: JobId, index: int | None) -> ResultPart:

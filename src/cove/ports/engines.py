@@ -95,3 +95,11 @@ class Engine(Protocol):
     async def examine(self) -> Sequence[Finding]:
         """Look at what this engine can and cannot enforce on this machine."""
         ...
+
+    def enforcement(self) -> Mapping[str, str]:
+        """Say by what each limit of a run is enforced here: ``memory``, ``processes``, ``cpu``, ``disk``.
+
+        The values are words for people, the same for as long as the engine is open: ``cgroup``, ``rlimit per process``,
+        ``rlimit``, ``sized tmpfs``, ``none``. Consumers see them in the list of environments.
+        """
+        ...

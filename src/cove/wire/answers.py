@@ -88,6 +88,9 @@ class Environment(BaseModel):
     engine: str
     images: list[str]
     network: str
+    enforcement: dict[str, str] = Field(
+        default_factory=dict, description="By what each limit of a run is enforced: cgroup, rlimit, sized tmpfs, none"
+    )
 
 
 class ProviderFee(BaseModel):

@@ -171,3 +171,11 @@ async def test_a_contract_wallet_starts_a_job_with_its_owners_signature(house: H
     assert answer.status_code == 200, answer.text
     status = await house.done(answer.json()[0]["jobId"])
     assert (status["owner"], status["outcome"]) == (wallet, "succeeded")
+
+
+async def test_the_environment_says_what_it_offers_and_what_enforces_it(house: House) -> None:
+    listed = (await house.http.get("/api/services/computeEnvironments")).json()
+    ((chain, (offered,)),) = listed.items()
+    assert (chain, offered["id"], offered["engine"]) == (str(house.ocean.chain.chain_id), "default", "sandbox")
+    engine = house.cove.parts.engines["sandbox"]
+    assert offered["enforcement"] == dict(engine.enforcement())

@@ -85,9 +85,8 @@ class SandboxEngine:
         return {run: _observation(f"{self._root}/{run}") for run in runs}
 
     async def cancel(self, run: RunId, *, grace_seconds: float = 10.0) -> None:
-        """Have its supervisor end a run; the grace is the one that the run was started with."""
-        del grace_seconds
-        await asyncio.to_thread(host.signal_holder, self._root / run / _MARK, signal.SIGUSR1)
+        """Have its supervisor end a run."""
+        await asyncio.to_thread(_cancel, self._root / run, grace_seconds)
 
     async def collect(self, run: RunId) -> Collected:
         """Say where the outputs of an exited run are."""
@@ -119,6 +118,10 @@ class SandboxEngine:
         """Look at what can be enforced here."""
         return await asyncio.to_thread(host.examine, self._bwrap.binary, self._limits)
 
+    def enforcement(self) -> Mapping[str, str]:
+        """Say by what each limit of a run is enforced here."""
+        return host.enforcement(self._limits)
+
     # ------------------------------------------------------------------------------------------ starting
 
     def _prepare(self, folder: str, run: Run) -> bytes:
@@ -131,7 +134,7 @@ class SandboxEngine:
             "uid": self._config.first_uid + int.from_bytes(secrets.token_bytes(4), "big") % self._config.uids,
             "mounts": plan.mounts(run, [*binds, *self._bwrap.binds]),
             "options": plan.arguments(run, root, secrets.token_hex(16)),
-            "command": plan.command(run.container),
+            "command": plan.command(run.container, has_shell=images.has_shell(self._config.images, run.container)),
             "bwrap": self._bwrap.place,
             "seccomp": (seccomp.program() or b"").hex(),
             "cgroups": self._limits.cgroups(run.id, run.resources),
@@ -189,7 +192,6 @@ class SandboxEngine:
                     listener(RunId(name))
 
     def _remove(self, folder: Path) -> None:
-        self._limits.end(folder.name)
         for name in (_MARK, "exit.json"):  # it may still be cleaning up
             host.end_holder(folder / name)
         self._limits.end(folder.name)
@@ -238,6 +240,13 @@ def _is_locked(descriptor: int) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def _cancel(folder: Path, grace_seconds: float) -> None:
+    if grace_seconds != _GRACE_SECONDS:
+        with contextlib.suppress(OSError):  # the run is gone, or the disk is full: the usual grace then
+            (folder / "grace").write_text(str(grace_seconds), encoding="ascii")
+    host.signal_holder(folder / _MARK, signal.SIGUSR1)
 
 
 def _read(place: Path, offset: int, length: int) -> bytes:

@@ -6,11 +6,12 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from cove.ports import Finding
 
 _V1: Final = Path("/sys/fs/cgroup")
 _PERIOD_MICROSECONDS: Final = 100_000
+_PATIENCE: Final = 500
 
 
 def bubblewrap() -> str:
@@ -96,7 +98,7 @@ class Limits:
         found = [("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 4096)]
         if "memory" not in self.controllers:
             found.append(("RLIMIT_AS", limits.memory_bytes))
-        if "pids" not in self.controllers and os.getuid() == 0:
+        if "pids" not in self.controllers and (os.getuid() == 0 or _counts_processes_by_namespace()):
             found.append(("RLIMIT_NPROC", limits.processes + 4))
         return found
 
@@ -118,8 +120,11 @@ class Limits:
 
 
 def end_holder(place: Path) -> None:
-    """Kill the supervisor that holds a file's lock, and wait until it is free, as one that is not there is."""
-    for _ in range(1000):
+    """Have the supervisor that holds a file's lock end its run, and wait until it is free, as one that is not there is.
+
+    One that does not do it within a second or two is killed.
+    """
+    for tried in range(2000):
         try:
             descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -127,7 +132,7 @@ def end_holder(place: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            signal_holder(place, signal.SIGKILL)
+            signal_holder(place, signal.SIGUSR2 if tried < _PATIENCE else signal.SIGKILL)
             time.sleep(0.002)
         else:
             return
@@ -156,8 +161,8 @@ def signal_holder(place: Path, number: signal.Signals) -> None:
 def _holder(facts: os.stat_result) -> int | None:
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
-        if "->" in fields or fields[1] != "FLOCK":
-            continue
+        if "->" in fields or fields[1] != "FLOCK" or fields[3] != "WRITE" or int(fields[4]) == os.getpid():
+            continue  # a look holds a READ lock for a moment, and so does another remove of ours a WRITE lock
         major, minor, inode = fields[5].split(":")
         if (int(major, 16), int(minor, 16), int(inode)) == (
             os.major(facts.st_dev),
@@ -187,12 +192,46 @@ def examine(binary: str, limits: Limits) -> Sequence[Finding]:
     ]
     for name in ("memory", "pids", "cpu"):
         there = name in limits.controllers
-        seen = f"cgroup v1 {name} enforces" if there else f"no cgroup {name}: rlimits instead, per process"
-        findings.append(Finding(f"cgroups {name}", there, seen, "" if there else "Run as root, or delegate a cgroup."))
+        ok = there or (name == "pids" and _limits_processes())
+        seen = f"cgroup v1 {name} enforces" if there else f"no cgroup {name}: {_instead(name)}"
+        findings.append(Finding(f"cgroups {name}", ok, seen, "" if ok else "Run as root, or delegate a cgroup."))
     root = os.getuid() == 0
     seen = "a host uid per job" if root else "jobs run with the service's own uid, in namespaces of their own"
     findings.append(Finding("users", ok=True, seen=seen, advice="" if root else "Run as root for a uid per job."))
     return findings
+
+
+def enforcement(limits: Limits) -> Mapping[str, str]:
+    """Say by what each limit of a run is enforced."""
+    by_process = "rlimit" if _limits_processes() else "none"
+    return {
+        "memory": "cgroup" if "memory" in limits.controllers else "rlimit per process",
+        "processes": "cgroup" if "pids" in limits.controllers else by_process,
+        "cpu": "cgroup" if "cpu" in limits.controllers else "none",
+        "disk": "sized tmpfs",
+    }
+
+
+def _instead(name: str) -> str:
+    if name == "pids":
+        return "an rlimit instead" if _limits_processes() else "nothing limits processes"
+    return "an rlimit instead, for each process alone" if name == "memory" else "nothing limits processors"
+
+
+def _limits_processes() -> bool:
+    """Say whether RLIMIT_NPROC bounds a run: the system asks it of nobody who is root by another name."""
+    if os.getuid() == 0:
+        return True
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        inside, outside, _ = map(int, line.split())
+        if inside == os.getuid() and outside == 0:
+            return False
+    return _counts_processes_by_namespace()
+
+
+def _counts_processes_by_namespace() -> bool:
+    """Say whether RLIMIT_NPROC holds for each run alone, and not for the service's user as a whole (Linux 5.14)."""
+    return tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 14)
 
 
 def _usable(controller: Path) -> bool:

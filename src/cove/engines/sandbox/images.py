@@ -12,7 +12,7 @@ from pathlib import Path
 from cove.core.errors import ImageRefused
 from cove.core.job import Container
 from cove.engines.sandbox.config import ImageSource
-from cove.engines.sandbox.plan import BASE, hidden
+from cove.engines.sandbox.plan import BASE, PYTHON, hidden
 
 _ETC = ("ld.so.cache", "alternatives", "ssl", "mime.types")
 
@@ -32,7 +32,7 @@ def root_of(table: Mapping[str, ImageSource], container: Container, interpreter:
     Raises:
         ImageRefused: The table has no such image, or what stands behind it cannot be used.
     """
-    source = table.get(container.reference) or table.get(container.image)
+    source = _source(table, container)
     if source is None:
         raise ImageRefused(
             f"The image {container.reference} is not one of this environment's.", hint="computeEnvironments lists them."
@@ -40,6 +40,16 @@ def root_of(table: Mapping[str, ImageSource], container: Container, interpreter:
     if source.checksum and source.checksum != container.checksum:
         raise ImageRefused(f"The image {container.reference} has another checksum here than the algorithm states.")
     return _host(interpreter) if source.kind == "host" else _folder(Path(source.path or ""), container.reference)
+
+
+def has_shell(table: Mapping[str, ImageSource], container: Container) -> bool:
+    """Say whether an image has ``/bin/sh``; a link counts, for what it leads to is known inside alone."""
+    source = _source(table, container)
+    return source is None or source.kind == "host" or os.path.lexists(f"{source.path}/bin/sh")
+
+
+def _source(table: Mapping[str, ImageSource], container: Container) -> ImageSource | None:
+    return table.get(container.reference) or table.get(container.image)
 
 
 @functools.cache  # how a host's top folders are laid out does not change while it runs
@@ -56,7 +66,7 @@ def _host(interpreter: str) -> Root:
     entries += [(f"/etc/{name}", f"{BASE}/etc/{name}") for name in ("passwd", "group", "hosts")]
     if not Path("/usr/bin/python3").exists() and not Path("/usr/local/bin/python3").exists():
         binds.append((interpreter, "bw/python"))
-        entries.append(("/opt/python", f"{BASE}/bw/python"))
+        entries.append((PYTHON, f"{BASE}/bw/python"))
     return entries, binds
 
 

@@ -5,7 +5,7 @@ It reads what to run from its standard input, one JSON object a line, and ends w
 service ends. The supervisors that it forks go on: each holds a lock while it lives, mounts in a namespace of its own
 (so that nothing is left mounted when it dies), watches its run, and writes down how it ended. The file for that record
 is made first, as the mark that the run was taken, and locked for as long as the supervisor lives: it is there, as
-``exit.tmp`` or ``exit.json``, from then on. SIGUSR1 asks a supervisor to stop its run.
+``exit.tmp`` or ``exit.json``, from then on. SIGUSR1 asks a supervisor to stop its run, SIGUSR2 to end it at once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves our own folder out
 import keepmounts  # type: ignore[import-not-found]  # found beside this script
+import keeptree  # type: ignore[import-not-found]  # found beside this script
 from keeping import Log, copy_folder, memory_file  # type: ignore[import-not-found]  # found beside this script
 
 BASE = "/tmp"  # noqa: S108 - see plan.py
@@ -59,13 +60,13 @@ def _supervise(root, line, told):
             os.dup2(null, number)
         run = os.open(os.path.join(root, spec["name"]), os.O_RDONLY | os.O_DIRECTORY)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        running = _Run(run, spec)  # it hears the signals from before anybody can know of it
         answer, record = _take(run)
         os.write(told, answer)
         os.close(told)
         if record is None:
             os._exit(0)
-        running = _Run(run, spec)
-        os.pwrite(record, json.dumps(running.go()).encode().ljust(_RECORD_BYTES)[:_RECORD_BYTES], 0)
+        os.pwrite(record, _written(running.go()), 0)
         os.rename("exit.tmp", "exit.json", src_dir_fd=run, dst_dir_fd=run)
         _tell(top, spec["name"])
         running.remove_cgroups()
@@ -99,6 +100,15 @@ def _take(run):
     return b"!", record
 
 
+def _written(facts):
+    """Give the record's text: names that an algorithm chose never make it too long to be read again."""
+    text = json.dumps(facts).encode()
+    while len(text) > _RECORD_BYTES and facts["left_out"]:
+        facts["left_out"].pop()
+        text = json.dumps(facts).encode()
+    return text.ljust(_RECORD_BYTES)
+
+
 def _tell(top, name):
     try:
         descriptor = os.open("events", os.O_WRONLY | os.O_NONBLOCK, dir_fd=top)
@@ -121,6 +131,8 @@ class _Run:
         self.wishes, told = os.pipe()
         os.set_blocking(told, False)
         signal.signal(signal.SIGUSR1, lambda *_: os.write(told, b"!"))
+        signal.signal(signal.SIGUSR2, lambda *_: keeptree.abandon())
+        keeptree.adopt()
 
     def go(self):
         """Run it, and give the record of its end."""
@@ -134,11 +146,13 @@ class _Run:
                 failure, detail = "sandbox", "The sandbox could not be set up for this job."
         except keepmounts.Refused as problem:
             failure, detail = "sandbox", str(problem)
+        except ValueError:
+            failure, detail = "sandbox", "A variable, or the command, has characters that no program can be given."
         except OSError as problem:
             failure = "no_space" if problem.errno == errno.ENOSPC else "sandbox"
             detail = "The provider has no space left." if failure == "no_space" else "The sandbox could not be made."
             self._log(f"sandbox: {problem.strerror}\n".encode())
-        self._end_processes()
+        keeptree.end()
         out_of_memory = self._is_out_of_memory()
         try:
             left_out = self._collect()
@@ -192,21 +206,6 @@ class _Run:
                     continue
         return False
 
-    def _end_processes(self):
-        """Leave nothing of the process tree; the sandbox's own end has killed it already as a rule."""
-        for folder in self.cgroups:
-            for _ in range(200):
-                with open(f"{folder}/cgroup.procs") as file:
-                    pids = file.read().split()
-                if not pids:
-                    break
-                for pid in pids:
-                    try:
-                        os.kill(int(pid), signal.SIGKILL)
-                    except ProcessLookupError:
-                        continue
-                time.sleep(0.002)
-
     def remove_cgroups(self):
         """Remove the run's groups; where one is still busy, the engine's ``remove`` does it later."""
         for folder in self.cgroups:
@@ -221,6 +220,8 @@ class _Run:
         spec = self.spec
         out, into = os.pipe()
         status, status_into = os.pipe()
+        if any("\0" in word for word in (*spec["options"], *spec["command"])):
+            raise ValueError  # it would end a word, and what follows would be an option of its own
         options = memory_file("\0".join(spec["options"]).encode() + b"\0")
         words = [spec["bwrap"], "--args", str(options), "--json-status-fd", str(status_into)]
         keep = [options, status_into]
@@ -252,8 +253,8 @@ class _Run:
                 os.setresgid(self.owner, self.owner, self.owner)
                 os.setresuid(self.owner, self.owner, self.owner)
             os.umask(0o022)
-            for name in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-                signal.signal(name, signal.SIG_DFL)  # what the keeper ignores, the algorithm must not
+            for name in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(name, signal.SIG_DFL)  # what Python and the keeper ignore, the algorithm must not
             os.execve(words[0], words, {})
         finally:
             os._exit(126)
@@ -337,23 +338,23 @@ class _Run:
                 self.exit_code = fact["exit-code"]
 
     def _ask_to_end(self, why, child):
-        """SIGTERM to the main process, which is the only child of the sandbox's first process."""
+        """SIGTERM to the main process: the first child of the sandbox's first process, which later adopts others."""
         if self.kill_at is not None:
             return
         self.ended_by = why
-        self.kill_at = time.monotonic() + self.spec["grace"]
+        self.kill_at = time.monotonic() + (self._asked_grace() if why == "stopped" else self.spec["grace"])
+        pids = keeptree.children(self.init) if self.init else []
         try:
-            with open(f"/proc/{self.init}/task/{self.init}/children") as file:
-                pids = file.read().split()
+            os.kill(pids[0] if pids else child, signal.SIGTERM if pids else signal.SIGKILL)
         except OSError:
-            pids = []
-        if not self.init or not pids:
-            os.kill(child, signal.SIGKILL)
-        for pid in pids:
-            try:
-                os.kill(int(pid), signal.SIGTERM)
-            except OSError:
-                continue
+            return
+
+    def _asked_grace(self):
+        try:
+            with open("grace", opener=lambda name, flags: os.open(name, flags, dir_fd=self.run)) as file:
+                return float(file.read())
+        except (OSError, ValueError):
+            return self.spec["grace"]
 
     def _log(self, text):
         log = Log(self.run, self.spec["log_bytes"])

@@ -11,7 +11,9 @@ from cove.core.job import Container, Run
 
 BASE: Final = "/tmp"  # noqa: S108 - the supervisor mounts its own file system there, in its own namespace
 ALGORITHM: Final = "/data/transformations/algorithm"
-_SHELL_SIGNS: Final = frozenset("|&;<>()`*?~#\n")
+PYTHON: Final = "/opt/python"
+"""Where the image ``host`` shows the Python that runs Cove, on a host whose /usr has none."""
+_SHELL_SIGNS: Final = frozenset("|&;<>()$`*?~#\n")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PAGE: Final = 4096
 _OUR_INODES: Final = 200
@@ -28,16 +30,20 @@ _ETC: Final = {
 _SYSTEM_FOLDERS: Final = frozenset({"proc", "dev", "sys", "tmp", "data", "run"})
 
 
-def command(container: Container) -> list[str]:
-    """Give the command of a run: split like a shell does, or by ``sh -c`` when the text has shell characters."""
-    text = container.entrypoint or "sh $ALGO"
-    if any(sign in text for sign in _SHELL_SIGNS):
-        return ["/bin/sh", "-c", text.replace("$ALGO", ALGORITHM)]
+def command(container: Container, *, has_shell: bool = True) -> list[str]:
+    """Give the command of a run: split like a shell does, or by ``sh -c`` when the text has shell characters.
+
+    Args:
+        container: What is to be run.
+        has_shell: Whether the image has ``/bin/sh``; without one there is nothing but to split.
+    """
+    text = (container.entrypoint or "sh $ALGO").replace("$ALGO", ALGORITHM)
+    if has_shell and any(sign in text for sign in _SHELL_SIGNS):
+        return ["/bin/sh", "-c", text]
     try:
-        words = shlex.split(text)
+        return shlex.split(text)
     except ValueError:
-        return ["/bin/sh", "-c", text.replace("$ALGO", ALGORITHM)]
-    return [word.replace("$ALGO", ALGORITHM) for word in words]
+        return ["/bin/sh", "-c", text] if has_shell else text.split()
 
 
 def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -83,15 +89,18 @@ def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) ->
     # One bind for all inputs: bubblewrap reads the whole table of mounts for each.
     options += ["--ro-bind", f"{BASE}/data", "/data"]
     options += ["--bind", f"{BASE}/w/outputs", "/data/outputs", "--bind", f"{BASE}/w/logs", "/data/logs"]
-    options += ["--chdir", "/"]
-    for name, value in {**dict(run.environment), **_own_variables(secret)}.items():
+    # bubblewrap's own /dev is a file system without a size, which the run could fill; /proc has the settings of the
+    # run's own namespaces, and the memory of its first process.
+    options += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--chdir", "/"]
+    path = f"{_PATH}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else _PATH
+    for name, value in {**dict(run.environment), **_own_variables(secret, path)}.items():
         options += ["--setenv", name, value]
     return options
 
 
-def _own_variables(secret: str) -> dict[str, str]:
+def _own_variables(secret: str, path: str) -> dict[str, str]:
     return {
-        "PATH": _PATH, "HOME": "/home/job", "TMPDIR": "/tmp", "LANG": "C.UTF-8",  # noqa: S108 - inside the sandbox
+        "PATH": path, "HOME": "/home/job", "TMPDIR": "/tmp", "LANG": "C.UTF-8",  # noqa: S108 - inside the sandbox
         "VOLUME": "/data", "BASE_DIR": "/data", "INPUTS": "/data/inputs", "OUTPUTS": "/data/outputs",
         "LOGS": "/data/logs", "secret": secret, "SECRET": secret,
     }  # fmt: skip

@@ -109,4 +109,5 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "engine": entry.engine,
         "images": list(entry.images),
         "network": "none",
+        "enforcement": dict(view.enforcement),
     }

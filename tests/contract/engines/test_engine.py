@@ -1,0 +1,545 @@
+"""What every engine must do: ``cove.ports.Engine``, shown by real runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import pkgutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.runs import Stage, a_run, died, processes_of, traces_of
+
+from cove.core.errors import ImageRefused, NoSpace, NotFound
+from cove.core.job import Container, Run, RunId
+from cove.core.lifecycle import Active, Exited, Missing
+from cove.engines import ENGINES
+
+WAITS = "tell(); wait()"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(); wait()"
+UNKNOWN = RunId(f"{'0' * 32}-1")
+
+
+async def started(stage: Stage, script: str = WAITS, **limits: object) -> Run:
+    """Start a script, and wait until it said that it runs."""
+    run = a_run(script, *stage.channel.binds, **limits)
+    await stage.begin(run)
+    return run
+
+
+def test_every_engine_is_set_up_by_this_suite(stages: frozenset[str]) -> None:
+    assert set(ENGINES) == stages
+
+
+async def test_the_suite_runs_what_is_registered(stage: Stage) -> None:
+    assert type(stage.engine) in {pkgutil.resolve_name(place) for place in ENGINES.values()}
+
+
+# ------------------------------------------------------------------------------------------------ submit and observe
+
+
+async def test_a_run_is_missing_then_active_then_exited_then_missing(stage: Stage) -> None:
+    run = a_run("Path('/data/outputs/a').write_text('1'); tell(); wait(); sys.exit(3)", *stage.channel.binds)
+    assert await stage.observe(run.id) == Missing()
+    before = time.time()
+    await stage.engine.submit(run)
+    assert isinstance(await stage.observe(run.id), Active)
+    await stage.channel.heard()
+    seen = await stage.observe(run.id)
+    assert isinstance(seen, Active)
+    assert seen.started_at is not None
+    assert before - 1 <= seen.started_at <= time.time()
+    stage.channel.answer()
+    finished = await stage.finished(run.id)
+    assert finished.exit == replace(Exited(3, None, 0.0), **_times(finished.exit))
+    assert finished.outputs == {"a": b"1"}
+    assert await stage.observe(run.id) == finished.exit
+    await stage.engine.remove(run.id)
+    assert await stage.observe(run.id) == Missing()
+
+
+def _times(seen: Exited) -> dict[str, float]:
+    assert seen.started_at is not None
+    assert time.time() - 60 < seen.started_at <= seen.finished_at <= time.time()
+    return {"started_at": seen.started_at, "finished_at": seen.finished_at}
+
+
+async def test_many_runs_are_observed_at_once(stage: Stage) -> None:
+    running = await started(stage)
+    done, failed, removed = a_run("pass"), a_run("sys.exit(9)"), a_run("pass")
+    for run in (done, failed, removed):
+        await stage.finish(run)
+    await stage.engine.remove(removed.id)
+    names = [UNKNOWN, removed.id, failed.id, running.id, done.id]
+    seen = await stage.engine.observe(names)
+    assert set(seen) == set(names)
+    assert seen[UNKNOWN] == seen[removed.id] == Missing()
+    assert isinstance(seen[running.id], Active)
+    ends = [seen[failed.id], seen[done.id]]
+    assert [end.code for end in ends if isinstance(end, Exited)] == [9, 0]
+    assert await stage.engine.observe([]) == {}
+
+
+async def test_a_run_is_started_once_however_often_it_is_submitted(stage: Stage) -> None:
+    run = await started(stage)
+    await stage.engine.submit(run)
+    await asyncio.gather(*(stage.engine.submit(run) for _ in range(3)))
+    stage.channel.answer()
+    seen = await stage.ended(run.id)
+    await stage.engine.submit(run)
+    assert await stage.observe(run.id) == seen
+    assert not stage.channel.has_more()
+
+
+async def test_submits_at_the_same_time_start_one_run(stage: Stage) -> None:
+    run = a_run(WAITS, *stage.channel.binds)
+    await asyncio.gather(*(stage.engine.submit(run) for _ in range(5)))
+    await stage.channel.heard()
+    stage.channel.answer()
+    await stage.ended(run.id)
+    assert not stage.channel.has_more()
+
+
+async def test_a_removed_run_may_be_started_again(stage: Stage) -> None:
+    run = a_run("Path('/data/outputs/a').touch(); sys.exit(2)")
+    await stage.finish(run)
+    await stage.engine.remove(run.id)
+    stage.listen_again(run.id)
+    again = await stage.finish(replace(run, environment=(("MORE", "1"),)))
+    assert (again.exit.code, again.outputs) == (2, {"a": b""})
+
+
+async def test_many_runs_at_once_keep_to_themselves(stage: Stage) -> None:
+    runs = [a_run(f"Path('/data/outputs/mine').write_text('{n}'); print({n}); sys.exit({n})") for n in range(12)]
+    finished = await asyncio.gather(*map(stage.finish, runs))
+    for number, one in enumerate(finished):
+        assert (one.exit.code, one.log) == (number, f"{number}\n")
+        assert one.outputs == {"mine": str(number).encode()}
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 126, 127, 128, 137, 255])
+async def test_the_exit_code_is_told(stage: Stage, code: int) -> None:
+    seen = (await stage.finish(a_run(entrypoint=f"sh -c 'exit {code}'"))).exit
+    assert (seen.code, seen.ended_by, seen.failure, seen.out_of_memory) == (code, "", "", False)
+
+
+@pytest.mark.parametrize("container", [Container("unknown"), Container("host", "3"), Container("gone")])
+async def test_an_unknown_or_unusable_image_is_refused(stage: Stage, container: Container) -> None:
+    if container.tag:
+        container = replace(container, image="small")
+    run = a_run(container=replace(container, entrypoint="python3 $ALGO"))
+    with pytest.raises(ImageRefused) as refusal:
+        await stage.engine.submit(run)
+    assert str(stage.folder) not in f"{refusal.value.message}{refusal.value.hint}"
+    assert await stage.observe(run.id) == Missing()
+    assert run.id not in await stage.engine.runs()
+
+
+async def test_an_image_of_another_checksum_is_refused(stage: Stage) -> None:
+    wrong = Container("sealed", checksum=f"sha256:{'cd' * 32}", entrypoint="python3 $ALGO")
+    for container in (wrong, replace(wrong, checksum="")):
+        run = a_run(container=container)
+        with pytest.raises(ImageRefused):
+            await stage.engine.submit(run)
+        assert await stage.observe(run.id) == Missing()
+        assert run.id not in await stage.engine.runs()
+    right = await stage.finish(a_run("print(1)", container=replace(wrong, checksum=f"sha256:{'ab' * 32}")))
+    assert right.log == "1\n"
+
+
+# ------------------------------------------------------------------------------------------------ ends
+
+
+async def test_cancel_asks_the_main_process_to_end(stage: Stage) -> None:
+    run = await started(
+        stage,
+        """
+def end(*_):
+    Path("/data/outputs/last").write_text("words")
+    sys.exit(7)
+signal.signal(signal.SIGTERM, end)
+tell(); wait()
+""",
+    )
+    await stage.engine.cancel(run.id)
+    finished = await stage.finished(run.id)
+    assert (finished.exit.code, finished.exit.ended_by, finished.exit.failure) == (7, "stopped", "")
+    assert finished.outputs == {"last": b"words"}
+
+
+async def test_cancel_ends_one_that_knows_no_signals(stage: Stage) -> None:
+    run = await started(stage, "print('begun', flush=True); tell(); wait()")
+    await stage.engine.cancel(run.id)
+    finished = await stage.finished(run.id)
+    assert (finished.exit.code, finished.exit.ended_by, finished.log) == (143, "stopped", "begun\n")
+
+
+async def test_cancel_tells_the_main_process_alone(stage: Stage) -> None:
+    run = await started(
+        stage,
+        """
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGRTMIN])
+ready, said = os.pipe()
+answer, answered = os.pipe()
+def stay():
+    os.write(said, b"%d" % os.getpid())
+    os.write(answered, b"told" if signal.sigwait([signal.SIGTERM, signal.SIGRTMIN]) == signal.SIGTERM else b"not")
+daemon(stay)
+other = int(os.read(ready, 10))
+tell()
+signal.sigwait([signal.SIGTERM])
+os.kill(other, signal.SIGRTMIN)
+print(os.read(answer, 10).decode())
+""",
+    )
+    await stage.engine.cancel(run.id)
+    finished = await stage.finished(run.id)
+    assert (finished.exit.code, finished.exit.ended_by, finished.log) == (0, "stopped", "not\n")
+
+
+async def test_one_that_ignores_cancel_is_killed_after_the_grace(stage: Stage) -> None:
+    run = await started(stage, f"Path('/data/outputs/a').write_text('kept'); {STUBBORN}")
+    asked = time.monotonic()
+    await stage.engine.cancel(run.id, grace_seconds=0.3)
+    assert isinstance(await stage.observe(run.id), Active)
+    finished = await stage.finished(run.id)
+    assert 0.3 <= time.monotonic() - asked < 8
+    assert (finished.exit.code, finished.exit.ended_by) == (137, "stopped")
+    assert finished.outputs == {"a": b"kept"}
+    assert processes_of(run.id) == []
+
+
+async def test_a_repeated_cancel_is_harmless(stage: Stage) -> None:
+    run = await started(
+        stage, "signal.signal(signal.SIGTERM, lambda *_: tell('asked')); tell(); wait(); wait(); sys.exit(4)"
+    )
+    for _ in range(3):
+        await stage.engine.cancel(run.id)
+    assert await stage.channel.heard() == "asked"
+    await stage.engine.cancel(run.id)
+    stage.channel.answer()
+    stage.channel.answer()
+    seen = await stage.ended(run.id)
+    assert (seen.code, seen.ended_by) == (4, "stopped")
+    assert not stage.channel.has_more()
+    await stage.engine.cancel(run.id)
+    assert await stage.observe(run.id) == seen
+    await stage.engine.remove(run.id)
+    await stage.engine.cancel(run.id)
+    await stage.engine.cancel(UNKNOWN)
+    assert await stage.observe(run.id) == await stage.observe(UNKNOWN) == Missing()
+
+
+async def test_cancel_at_once_after_submit_is_heard(stage: Stage) -> None:
+    runs = [a_run("signal.pause()") for _ in range(20)]
+    for run in runs:
+        await stage.engine.submit(run)
+        await stage.engine.cancel(run.id)
+    ends = await asyncio.gather(*(stage.ended(run.id) for run in runs))
+    assert {(end.ended_by, end.failure) for end in ends} == {("stopped", "")}
+    assert all(end.code in {137, 143} for end in ends)
+
+
+async def test_the_time_limit_ends_a_run(stage: Stage) -> None:
+    run = a_run(
+        """
+def end(*_):
+    Path("/data/outputs/late").write_text("but there")
+    sys.exit(5)
+signal.signal(signal.SIGTERM, end)
+signal.pause()
+""",
+        time_seconds=1,
+    )
+    begun = time.monotonic()
+    finished = await stage.finish(run)
+    assert 0.9 <= time.monotonic() - begun < 10
+    assert (finished.exit.code, finished.exit.ended_by) == (5, "time_limit")
+    assert finished.outputs == {"late": b"but there"}
+
+
+async def test_too_much_memory_ends_a_run(stage: Stage) -> None:
+    finished = await stage.finish(a_run("b'x' * (1 << 30)", memory_bytes=64 << 20, disk_bytes=8 << 20))
+    assert finished.exit.code != 0
+    if "memory" in stage.enforced:
+        assert (finished.exit.code, finished.exit.out_of_memory) == (137, True)
+    assert (finished.exit.failure, finished.exit.ended_by) == ("", "")
+
+
+async def test_a_full_disk_is_told_to_the_algorithm_and_its_outputs_are_kept(stage: Stage) -> None:
+    finished = await stage.finish(
+        a_run(
+            """
+Path("/data/outputs/first").write_text("kept")
+with open("/data/outputs/second", "wb", 0) as file:
+    say(attempt(lambda: [file.write(bytes(1 << 16)) for _ in range(1000)]))
+""",
+            disk_bytes=4 << 20,
+        )
+    )
+    assert finished.said == "ENOSPC"
+    assert (finished.exit.failure, finished.outputs["first"]) == ("", b"kept")
+    second = finished.outputs["second"]
+    assert second is not None
+    assert (3 << 20) < len(second) <= (4 << 20)
+
+
+async def test_the_log_is_capped_with_a_line_that_says_so(stage: Stage) -> None:
+    run = a_run("for n in range(100_000): print(f'{n:07}')", log_bytes=4096)
+    finished = await stage.finish(run)
+    lines = finished.log.splitlines()
+    assert lines[:512] == [f"{n:07}" for n in range(512)]
+    assert [line for line in lines[512:] if line] == ["[the log is full: the rest was dropped]"]
+    assert finished.exit.code == 0
+
+
+async def test_a_log_that_just_fits_has_no_such_line(stage: Stage) -> None:
+    assert (await stage.finish(a_run("print('x' * 4095)", log_bytes=4096))).log == "x" * 4095 + "\n"
+
+
+@pytest.mark.parametrize("entrypoint", ["nothing-like-this $ALGO", "/data/inputs", "$ALGO"])
+async def test_a_program_that_cannot_be_run_is_the_algorithms_failure(stage: Stage, entrypoint: str) -> None:
+    seen = (await stage.finish(a_run(b"\0no program", entrypoint=entrypoint))).exit
+    assert seen.code in {126, 127}
+    assert (seen.failure, seen.ended_by) == ("", "")
+
+
+# ------------------------------------------------------------------------------------------------ logs and outputs
+
+
+async def test_the_log_can_be_read_while_the_run_goes_on(stage: Stage) -> None:
+    run = await started(stage, "print('one', flush=True); tell(); wait(); print('two', flush=True); tell(); wait()")
+    await stage.logged(run.id, "one\n")
+    assert await stage.engine.logs(run.id, 4, 1 << 20) == await stage.engine.logs(run.id, 1 << 40, 10) == b""
+    stage.channel.answer()
+    await stage.channel.heard()
+    await stage.logged(run.id, "one\ntwo\n")
+    stage.channel.answer()
+    await stage.ended(run.id)
+    assert await stage.engine.logs(run.id, 2, 4) == b"e\ntw"
+    assert await stage.engine.logs(run.id, 0, 0) == await stage.engine.logs(run.id, 8, 10) == b""
+
+
+async def test_a_run_that_is_not_there_has_no_log(stage: Stage) -> None:
+    assert await stage.engine.logs(UNKNOWN, 0, 10) == b""
+
+
+async def test_nothing_is_collected_but_of_an_exited_run(stage: Stage) -> None:
+    run = a_run(WAITS, *stage.channel.binds)
+    with pytest.raises(NotFound):
+        await stage.engine.collect(run.id)
+    await stage.begin(run)
+    with pytest.raises(NotFound):
+        await stage.engine.collect(run.id)
+    stage.channel.answer()
+    await stage.ended(run.id)
+    assert (await stage.engine.collect(run.id)) == (await stage.engine.collect(run.id))
+    await stage.engine.remove(run.id)
+    with pytest.raises(NotFound):
+        await stage.engine.collect(run.id)
+
+
+async def test_an_exited_run_can_be_collected_when_its_end_is_first_seen(stage: Stage) -> None:
+    run = a_run("Path('/data/outputs/a').write_bytes(bytes(20 << 20))")
+    await stage.engine.submit(run)
+    seen = await stage.observe(run.id)
+    while isinstance(seen, Active):
+        seen = await stage.observe(run.id)
+    places = await stage.engine.collect(run.id)
+    assert (places.outputs / "a").stat().st_size == 20 << 20
+    assert processes_of(run.id) == []
+
+
+async def test_every_listener_hears_of_every_end(stage: Stage) -> None:
+    heard: list[RunId] = []
+    stage.engine.on_exit(heard.append)
+    runs = [a_run(f"sys.exit({n})") for n in range(5)]
+    await asyncio.gather(*map(stage.finish, runs))
+    assert sorted(heard) == sorted(run.id for run in runs)
+
+
+async def test_a_look_says_what_is_enforced(stage: Stage) -> None:
+    findings = await stage.engine.examine()
+    assert findings
+    assert all(finding.seen for finding in findings)
+    assert all(finding.advice for finding in findings if not finding.ok)
+
+
+async def test_consumers_can_be_told_what_enforces_each_limit(stage: Stage) -> None:
+    told = stage.engine.enforcement()
+    assert set(told) == {"memory", "processes", "cpu", "disk"}
+    assert all(told.values())
+    assert told == stage.engine.enforcement()
+
+
+# ------------------------------------------------------------------------------------------------ remove and adoption
+
+
+async def test_every_run_is_listed_until_it_is_removed(stage: Stage) -> None:
+    assert list(await stage.engine.runs()) == []
+    done = a_run("pass")
+    await stage.finish(done)
+    running = await started(stage)
+    assert sorted(await stage.engine.runs()) == sorted([done.id, running.id])
+    await stage.engine.remove(done.id)
+    assert list(await stage.engine.runs()) == [running.id]
+
+
+async def test_remove_forgets_everything_and_may_be_repeated(stage: Stage) -> None:
+    run = a_run("os.makedirs('/data/outputs/a/b'); os.chmod('/data/outputs/a', 0)")
+    await stage.finish(run)
+    for _ in range(2):
+        await stage.engine.remove(run.id)
+        assert await stage.observe(run.id) == Missing()
+        assert traces_of(run.id) == []
+        assert list(await stage.engine.runs()) == []
+    await stage.engine.remove(UNKNOWN)
+
+
+async def test_remove_ends_a_run_that_goes_on(stage: Stage) -> None:
+    run = await started(stage, f"daemon(lambda: signal.pause()); {STUBBORN}")
+    assert len(processes_of(run.id)) >= 2
+    await stage.engine.remove(run.id)
+    assert traces_of(run.id) == []
+    assert await stage.observe(run.id) == Missing()
+    assert list(await stage.engine.runs()) == []
+    await stage.engine.remove(run.id)
+
+
+async def test_looks_and_repeated_removes_at_the_same_time_harm_nobody(stage: Stage) -> None:
+    runs = [a_run(STUBBORN if n % 2 else "pass", *stage.channel.binds) for n in range(10)]
+    for run in runs:
+        await stage.engine.submit(run)
+        removes = [asyncio.create_task(stage.engine.remove(run.id)) for _ in range(3)]
+        while not all(task.done() for task in removes):
+            await stage.observe(run.id)
+            await asyncio.sleep(0)
+        await asyncio.gather(*removes)
+        assert await stage.observe(run.id) == Missing()
+    assert list(await stage.engine.runs()) == []
+    assert traces_of(*(run.id for run in runs)) == []
+
+
+async def test_remove_at_once_after_submit_leaves_nothing(stage: Stage) -> None:
+    runs = [a_run("signal.pause()") for _ in range(10)]
+    for run in runs:
+        await stage.engine.submit(run)
+        await stage.engine.remove(run.id)
+        assert traces_of(run.id) == []
+        assert await stage.observe(run.id) == Missing()
+
+
+async def test_a_new_engine_finds_running_runs_again_and_sees_their_end(stage: Stage) -> None:
+    run = await started(stage, "print('one', flush=True); tell(); wait(); sys.exit(6)")
+    seen = await stage.observe(run.id)
+    await stage.restart()
+    assert list(await stage.engine.runs()) == [run.id]
+    assert await stage.observe(run.id) == seen
+    await stage.engine.submit(run)
+    stage.channel.answer()
+    finished = await stage.finished(run.id)
+    assert (finished.exit.code, finished.log) == (6, "one\n")
+    assert not stage.channel.has_more()
+
+
+async def test_a_new_engine_knows_what_ended_meanwhile(stage: Stage) -> None:
+    run = await started(stage, "tell(); wait(); Path('/data/outputs/a').touch(); sys.exit(6)")
+    main = processes_of(run.id)
+    await stage.engine.close()
+    stage.channel.answer()
+    await died(main)
+    await stage.restart()
+    seen = await stage.observe(run.id)
+    while isinstance(seen, Active):
+        seen = await stage.observe(run.id)
+    assert isinstance(seen, Exited)
+    assert seen.code == 6
+    assert (await stage.engine.collect(run.id)).outputs.is_dir()
+
+
+async def test_a_new_engine_can_stop_and_remove_what_an_earlier_one_started(stage: Stage) -> None:
+    stopped = await started(stage)
+    removed = await started(stage, STUBBORN)
+    await stage.restart()
+    await stage.engine.cancel(stopped.id)
+    assert (await stage.ended(stopped.id)).ended_by == "stopped"
+    await stage.engine.remove(removed.id)
+    assert traces_of(removed.id) == []
+    assert list(await stage.engine.runs()) == [stopped.id]
+
+
+async def test_a_run_whose_supervisor_was_killed_is_lost(stage: Stage) -> None:
+    run = await started(stage, f"daemon(lambda: signal.pause()); {STUBBORN}")
+    tree = processes_of(run.id)
+    stage.lose(run.id)
+    await died(tree)
+    assert processes_of(run.id) == []
+    seen = await stage.observe(run.id)
+    assert isinstance(seen, Exited)
+    assert seen.failure == "lost"
+    await stage.engine.submit(run)
+    assert await stage.observe(run.id) == seen
+    await stage.engine.cancel(run.id)
+    assert await stage.observe(run.id) == seen
+    assert list(await stage.engine.runs()) == [run.id]
+    for _ in range(2):
+        await stage.engine.remove(run.id)
+        assert traces_of(run.id) == []
+        assert await stage.observe(run.id) == Missing()
+        assert list(await stage.engine.runs()) == []
+
+
+async def test_runs_outlive_what_started_them(stage: Stage) -> None:
+    run = await started(stage)
+    stage.cripple()
+    another = await stage.finish(a_run("print(2)"))
+    assert another.log == "2\n"
+    assert isinstance(await stage.observe(run.id), Active)
+    stage.channel.answer()
+    assert (await stage.ended(run.id)).code == 0
+
+
+# ------------------------------------------------------------------------------------------------ a full host
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A small file system for the engine's folder."""
+    folder = tmp_path / "engine"
+    folder.mkdir(exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "cove-test", str(folder)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", 0) as file:
+        for _ in itertools.count():
+            file.write(bytes(4096))
+
+
+async def test_a_run_is_not_started_on_a_full_disk(full: Path, stage: Stage) -> None:
+    fill(full)
+    run = a_run("print(1)")
+    with pytest.raises(NoSpace):
+        await stage.engine.submit(run)
+    assert await stage.observe(run.id) == Missing()
+    (full / "filler").unlink()
+    assert (await stage.finish(run)).log == "1\n"
+
+
+async def test_outputs_for_which_the_host_has_no_space_are_the_providers_failure(full: Path, stage: Stage) -> None:
+    run = await started(stage, "Path('/data/outputs/a').write_bytes(bytes(8 << 20)); print('x' * 9000); tell(); wait()")
+    fill(full)
+    stage.channel.answer()
+    seen = await stage.ended(run.id)
+    assert seen.failure == "no_space"
+    await stage.engine.remove(run.id)
+    assert await stage.observe(run.id) == Missing()
