@@ -3,7 +3,8 @@
     python benchmarks/jobs.py [--rounds 30] [--folder /tmp]
 
 Cove serves in a process of its own, as its users have it; the chain (with Ocean's contracts and a paid order) answers
-from this one. A job and a bare run take turns. Also printed: the idle service's memory, and how soon ``/health`` answers.
+from this one. A job and a bare run take turns. Also printed: the idle service's memory, and how soon ``/health``
+answers.
 """
 
 from __future__ import annotations

@@ -5,19 +5,29 @@ The environment wins over the file: ``COVE_LISTEN__PORT=8040`` sets ``listen.por
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from cove.core.errors import SettingsWrong
 
 DEFAULT_FILE = "cove.toml"
+_PREFIX: Final = "COVE_"
+_KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}", re.ASCII)
 
 
 class _Section(BaseModel):
@@ -109,6 +119,10 @@ class UrlSettings(_Section):
     stall_seconds: float = Field(default=30.0, gt=0)
     #: Seconds for a whole file.
     total_seconds: float = Field(default=6 * 3600.0, gt=0)
+    #: URL of an IPFS gateway, without ``/ipfs``; empty: files of type ``ipfs`` cannot be had.
+    ipfs_gateway: str = ""
+    #: URL of an Arweave gateway; empty: files of type ``arweave`` cannot be had.
+    arweave_gateway: str = ""
 
 
 class ReleaseSettings(_Section):
@@ -137,7 +151,7 @@ class Settings(BaseSettings):
     """All settings of one Cove."""
 
     model_config = SettingsConfigDict(
-        env_prefix="COVE_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
     )
 
     #: Folder of the database, workspaces, runs and results; made when it is not there.
@@ -169,6 +183,14 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("key")
+    @classmethod
+    def _key_or_nothing(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not _KEY.fullmatch(value.get_secret_value().strip()):
+            msg = "should be a private key of 64 hex digits"
+            raise ValueError(msg)
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -192,18 +214,15 @@ def load(path: Path | None = None) -> Settings:
     Raises:
         SettingsWrong: The file or a value makes no sense; the text says which, and never quotes the value.
     """
+    given = read_file(path)
     try:
-        return Settings(**read_file(path))
-    except SettingsError:
-        raise SettingsWrong(
-            "A COVE_ variable of the environment cannot be read.", hint="Lists and tables are given as JSON."
-        ) from None
+        return Settings(**given)
+    except SettingsError as problem:
+        named = re.search(r'field "(\w+)"', str(problem))
+        variable = _PREFIX + named[1].upper() if named else "A COVE_ variable of the environment"
+        raise SettingsWrong(f"{variable} cannot be read.", hint="Lists and tables are given as JSON.") from None
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the settings"
-        raise SettingsWrong(
-            f"Setting {place}: {first['msg']}.", hint="cove settings lists every setting with its default."
-        ) from None
+        raise _wrong(problem.errors(include_url=False, include_input=False, include_context=False)[0]) from None
 
 
 def file_of(path: Path | None = None) -> Path | None:
@@ -232,51 +251,62 @@ def read_file(path: Path | None = None) -> dict[str, Any]:
         raise SettingsWrong(f"The settings file {source} is not valid TOML: {problem}.") from None
 
 
-def origins(settings: Settings, path: Path | None = None) -> Iterator[tuple[str, str, str]]:
-    """Give every setting as (dotted name, value for the eye, where it came from), secrets masked."""
-    given = read_file(path)
-    for name in type(settings).model_fields:
-        yield from _origins_of(name, getattr(settings, name), given.get(name), f"COVE_{name.upper()}", file_of(path))
+def read_environment() -> dict[str, Any]:
+    """Give what the environment sets, in the shape of the settings file."""
+    return EnvSettingsSource(Settings)()
 
 
-def _origins_of(
-    name: str, value: object, given: object, variable: str, source: Path | None
-) -> Iterator[tuple[str, str, str]]:
-    if isinstance(value, BaseModel):
-        below = given if isinstance(given, Mapping) else {}
-        for key in type(value).model_fields:
-            yield from _origins_of(
-                f"{name}.{key}", getattr(value, key), below.get(key), f"{variable}__{key.upper()}", source
+def unused_variables() -> list[str]:
+    """Name the variables of the environment that look like settings and set nothing."""
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    unknown = [
+        name for name in map(str.upper, os.environ) if name.startswith(_PREFIX) and name.split("__")[0] not in known
+    ]
+    return sorted(name for name in unknown if "__" in name or difflib.get_close_matches(name, known, cutoff=0.85))
+
+
+def _wrong(error: ErrorDetails) -> SettingsWrong:
+    """Say what is wrong with a setting, without its value."""
+    place = ".".join(str(part) for part in error["loc"]) or "the settings"
+    variable = variable_of(error["loc"])
+    where = f" (from {variable})" if variable else ""
+    hint = "cove settings lists every setting with its default."
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(error["loc"][-1]), _names_beside(error["loc"]), 1)
+            return SettingsWrong(
+                f"There is no setting {place}{where}.", hint=f"Did you mean {near[0]}?" if near else hint
             )
-        return
-    set_by_environment = any(key.upper() == variable or key.upper().startswith(f"{variable}__") for key in os.environ)
-    if set_by_environment:
-        origin = f"environment {variable}"
-    elif given is not None:
-        origin = f"file {source}"
-    else:
-        origin = "default"
-    if isinstance(value, Mapping):
-        entries: list[tuple[str, object]] = [(str(key), entry) for key, entry in value.items()]
-    elif isinstance(value, tuple) and any(isinstance(entry, BaseModel) for entry in value):
-        entries = [(str(position), entry) for position, entry in enumerate(value)]
-    else:
-        yield name, _shown(value), origin
-        return
-    if not entries:
-        yield name, "(none)", origin
-    for key, entry in entries:
-        for field in type(entry).model_fields if isinstance(entry, BaseModel) else ():
-            yield f"{name}.{key}.{field}", _shown(getattr(entry, field)), origin
+        case "missing":
+            return SettingsWrong(f"Setting {place} is missing.", hint=hint)
+        case "path_type":
+            text = "should be a path"
+        case "model_type" | "dict_type":
+            text = "should be a table"
+        case _:
+            text = error["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    return SettingsWrong(f"Setting {place}{where}: {text}.", hint=hint)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return "(set, hidden)" if value.get_secret_value() else "(not set)"
-    if isinstance(value, ByteSize):
-        return value.human_readable()
-    if value is None or value in ("", ()):
-        return "(none)"
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value)
-    return str(value)
+def _names_beside(place: tuple[int | str, ...]) -> list[str]:
+    """Give the names of the settings that stand where ``place`` was looked for."""
+    model: type[BaseModel] = Settings
+    for part in place[:-1]:
+        found = model.model_fields.get(str(part))
+        for kind in _models_in(found.annotation if found else None):
+            model = kind
+    return list(model.model_fields)
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def variable_of(place: tuple[int | str, ...]) -> str | None:
+    """Give the variable that sets a setting, or a part around it; None when none does."""
+    names = {name.upper() for name in os.environ}
+    parts = [str(part).upper() for part in place]
+    candidates = (_PREFIX + "__".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in candidates if name in names), None)

@@ -29,6 +29,7 @@ from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
+from cove.ledgers.blocking import blocking_calls
 from cove.ledgers.evm import EvmLedger
 from cove.ledgers.rpc import HttpRpc, Rpc
 from cove.metadata.aquarius import AquariusMetadata
@@ -47,8 +48,13 @@ from cove.ports import (
 )
 from cove.results.disk import DiskResults
 from cove.settings import ChainSettings, EnvironmentSettings, Settings
+from cove.sources.arweave import ArweaveSource
+from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
+from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
+from cove.sources.s3 import S3Source
+from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
 from cove.stores.database import sqlite_url
 from cove.stores.nonces import SqlNonceStore
@@ -279,22 +285,14 @@ def _parts(  # noqa: PLR0917 - every part once
         name: LocalRoot(root.path.absolute(), frozenset(account.lower() for account in root.publishers))
         for name, root in settings.local.items()
     }
-    sources: Mapping[str, FileSource] = {
-        "url": UrlSource(
-            AddressGuard(settings.url_files.allowed),
-            max_bytes=int(settings.url_files.max_bytes),
-            stall_seconds=settings.url_files.stall_seconds,
-            total_seconds=settings.url_files.total_seconds,
-        ),
-        "local": LocalSource(roots),
-    }
+    clock = SystemClock()
     return Parts(
-        clock=SystemClock(),
+        clock=clock,
         store=store,
         results=DiskResults(state / "results"),
         vault=vault,
         engines=engines,
-        sources=sources,
+        sources=_sources(settings, roots, ledgers, clock),
         ledgers=ledgers,
         metadata=metadata,
         confirmations={chain.id: chain.confirmations for chain in settings.chains},
@@ -312,6 +310,28 @@ def _parts(  # noqa: PLR0917 - every part once
         poll_seconds=settings.poll_seconds,
         order_pays_again=settings.api.order_pays_again,
     )
+
+
+def _sources(
+    settings: Settings, roots: Mapping[str, LocalRoot], ledgers: Mapping[int, Ledger], clock: Clock
+) -> Mapping[str, FileSource]:
+    given = settings.url_files
+    web = UrlSource(
+        AddressGuard(given.allowed),
+        max_bytes=int(given.max_bytes),
+        stall_seconds=given.stall_seconds,
+        total_seconds=given.total_seconds,
+    )
+    calls = blocking_calls(ledgers, asyncio.get_running_loop(), seconds=given.stall_seconds)
+    return {
+        "url": web,
+        "local": LocalSource(roots),
+        "ipfs": IpfsSource(web, given.ipfs_gateway),
+        "arweave": ArweaveSource(web, given.arweave_gateway),
+        "graphql": GraphqlSource(web),
+        "smartcontract": ContractSource(calls, keccak),
+        "s3": S3Source(web, clock.now),
+    }
 
 
 def _environment(entry: EnvironmentSettings, settings: Settings) -> Environment:

@@ -11,15 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.http_server import serving
+from eth_abi.abi import encode
+from tests.support.aws import KEY_ID, REGION, SECRET_KEY, keep_out
+from tests.support.http_server import Server, serving
 
+from cove.core.contractcall import ContractFunction, Parameter
 from cove.core.errors import DataMissing
-from cove.core.files import FileObject, LocalFile, UrlFile
+from cove.core.files import (
+    ArweaveFile,
+    ContractFile,
+    FileFacts,
+    FileObject,
+    GraphqlFile,
+    IpfsFile,
+    LocalFile,
+    S3File,
+    UrlFile,
+)
+from cove.core.sigv4 import AwsKey
+from cove.crypto.keys import keccak
 from cove.ports import FileSource, Reader
 from cove.sources import SOURCES, source_for, type_of
+from cove.sources.arweave import ArweaveSource
 from cove.sources.copying import copy_to, hash_of
+from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
+from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
+from cove.sources.s3 import S3Source
+from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
 
 SECRET = "s3cret"
@@ -34,20 +54,31 @@ class World:
     source: FileSource
     put: Callable[[str, bytes], FileObject]
     missing: FileObject
+    #: Name that a file ``rows.csv`` has there.
+    name: str = "rows.csv"
+    #: What is read of a file that was put there.
+    as_read: Callable[[bytes], bytes] = bytes
+
+
+def _web(server: Server) -> UrlSource:
+    return UrlSource(AddressGuard([f"127.0.0.1:{server.port}"]), max_bytes=MOST, stall_seconds=5, total_seconds=20)
+
+
+def _id_of(name: str, length: int) -> str:
+    """Give what an id looks like, in letters that every kind of id has."""
+    return SECRET + hashlib.sha256(name.encode()).hexdigest().replace("0", "z")[: length - len(SECRET)]
 
 
 @contextlib.contextmanager
 def _url(folder: Path, *, ranges: bool = True) -> Iterator[World]:
     del folder
     with serving() as server:
-        allowed = AddressGuard([f"127.0.0.1:{server.port}"])
 
         def put(name: str, content: bytes) -> FileObject:
             server.serve(content, f"/{SECRET}/{name}", ranges=ranges)
             return UrlFile(server.url(f"/{SECRET}/{name}?key={SECRET}"), headers=(("X-Key", SECRET),))
 
-        source = UrlSource(allowed, max_bytes=MOST, stall_seconds=5, total_seconds=20)
-        yield World(source, put, UrlFile(server.url(f"/{SECRET}/missing")))
+        yield World(_web(server), put, UrlFile(server.url(f"/{SECRET}/missing")))
 
 
 @contextlib.contextmanager
@@ -66,7 +97,101 @@ def _local(folder: Path) -> Iterator[World]:
     yield World(LocalSource({"data": LocalRoot(folder)}), put, LocalFile("data", f"{SECRET}/missing"))
 
 
-WORLDS = {"url": _url, "url without ranges": _url_without_ranges, "local": _local}
+@contextlib.contextmanager
+def _ipfs(folder: Path) -> Iterator[World]:
+    del folder
+    with serving() as server:
+
+        def put(name: str, content: bytes) -> FileObject:
+            file = IpfsFile("Qm" + _id_of(name, 44))
+            named = f'Content-Disposition: inline; filename="{name}"\r\n'
+            server.serve(content, f"/gate/ipfs/{file.hash}", headers=named)
+            return file
+
+        yield World(IpfsSource(_web(server), server.url("/gate/")), put, IpfsFile("Qm" + _id_of("missing", 44)))
+
+
+@contextlib.contextmanager
+def _arweave(folder: Path) -> Iterator[World]:
+    del folder
+    with serving() as server:
+
+        def put(name: str, content: bytes) -> FileObject:
+            file = ArweaveFile(_id_of(name, 43))
+            server.serve(content, f"/{file.transaction_id}")
+            return file
+
+        source = ArweaveSource(_web(server), server.url(""))
+        yield World(source, put, ArweaveFile(_id_of("missing", 43)), name="")
+
+
+@contextlib.contextmanager
+def _graphql(folder: Path) -> Iterator[World]:
+    del folder
+    with serving() as server:
+
+        def put(name: str, content: bytes) -> FileObject:
+            server.serve(content, f"/{SECRET}/{name}")
+            return GraphqlFile(server.url(f"/{SECRET}/{name}"), f"{{ {SECRET} }}", (("X-Key", SECRET),))
+
+        missing = GraphqlFile(server.url(f"/{SECRET}/missing"), f"{{ {SECRET} }}")
+        yield World(GraphqlSource(_web(server)), put, missing, "graphql.json")
+
+
+@contextlib.contextmanager
+def _smartcontract(folder: Path) -> Iterator[World]:
+    """Real contracts are called in tests/functional/sources/test_smartcontract.py; they cannot hold megabytes."""
+    del folder
+    held: dict[str, bytes] = {}
+    address = "0x" + SECRET.encode().hex() + "1" * 28
+
+    def call(chain_id: int, to: str, data: bytes) -> bytes:
+        assert (chain_id, to) == (8996, address)
+        for name, content in held.items():
+            if keccak(f"{name}()".encode())[:4] == data:
+                return encode(["bytes"], [content])
+        raise DataMissing("The contract refused the call.")
+
+    def asking(name: str) -> ContractFile:
+        return ContractFile(8996, address, ContractFunction(name, (), (Parameter("0", "bytes", "bytes"),)))
+
+    def put(name: str, content: bytes) -> FileObject:
+        held[SECRET + name] = content
+        return asking(SECRET + name)
+
+    source = ContractSource(call, keccak, max_bytes=MOST)
+    yield World(source, put, asking(SECRET), "smartcontract.json", lambda content: f'"0x{content.hex()}"'.encode())
+
+
+@contextlib.contextmanager
+def _s3(folder: Path) -> Iterator[World]:
+    del folder
+    now = 1_700_000_000.0
+    with serving() as server:
+
+        def stored(name: str, secret_key: str = SECRET_KEY) -> S3File:
+            return S3File(server.url("/"), "bucket", f"{SECRET} é+/{name}", AwsKey(REGION, KEY_ID, secret_key))
+
+        def put(name: str, content: bytes) -> FileObject:
+            path = f"/bucket/{SECRET}%20%C3%A9%2B/{name}"
+            server.serve(content, path)
+            keep_out(server, path, {KEY_ID: SECRET_KEY}, now=now)
+            return stored(name)
+
+        put("forbidden", b"x")
+        yield World(S3Source(_web(server), lambda: now), put, stored("forbidden", SECRET))
+
+
+WORLDS = {
+    "url": _url,
+    "url without ranges": _url_without_ranges,
+    "local": _local,
+    "ipfs": _ipfs,
+    "arweave": _arweave,
+    "graphql": _graphql,
+    "smartcontract": _smartcontract,
+    "s3": _s3,
+}
 
 
 @pytest.fixture(params=sorted(WORLDS))
@@ -99,33 +224,36 @@ def test_every_registered_type_has_its_world(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65537, len(CONTENT)])
 def test_bytes_come_as_they_are(world: World, size: int) -> None:
-    file = world.put("rows.csv", CONTENT[:size])
-    reader = world.source.open(file)
-    assert reader.length in {size, None}
-    assert read(reader) == CONTENT[:size]
+    expected = world.as_read(CONTENT[:size])
+    reader = world.source.open(world.put("rows.csv", CONTENT[:size]))
+    assert reader.length in {len(expected), None}
+    assert read(reader) == expected
 
 
 def test_small_reads_give_the_same(world: World) -> None:
     file = world.put("rows.csv", CONTENT[:5000])
-    assert read(world.source.open(file), step=7) == CONTENT[:5000]
+    assert read(world.source.open(file), step=7) == world.as_read(CONTENT[:5000])
 
 
-@pytest.mark.parametrize("offset", [1, 4999, 5000])
-def test_reading_begins_at_an_offset(world: World, offset: int) -> None:
-    reader = world.source.open(world.put("rows.csv", CONTENT[:5000]), offset)
-    assert reader.length in {5000 - offset, None}
-    assert read(reader) == CONTENT[offset:5000]
+@pytest.mark.parametrize("left", [4999, 1, 0])
+def test_reading_begins_at_an_offset(world: World, left: int) -> None:
+    expected = world.as_read(CONTENT[:5000])
+    reader = world.source.open(world.put("rows.csv", CONTENT[:5000]), len(expected) - left)
+    assert reader.length in {left, None}
+    assert read(reader) == expected[len(expected) - left :]
 
 
 def test_an_offset_behind_the_end_is_an_error(world: World) -> None:
+    behind = len(world.as_read(CONTENT[:5000])) + 1
     with pytest.raises(DataMissing):
-        world.source.open(world.put("rows.csv", CONTENT[:5000]), 5001)
+        world.source.open(world.put("rows.csv", CONTENT[:5000]), behind)
 
 
 def test_facts_of_a_file(world: World) -> None:
     file = world.put("rows.csv", CONTENT[:5000])
     facts = world.source.info(file)
-    assert (facts.valid, facts.type, facts.content_length, facts.filename) == (True, type_of(file), 5000, "rows.csv")
+    assert (facts.valid, facts.type, facts.filename) == (True, type_of(file), world.name)
+    assert facts.content_length == len(world.as_read(CONTENT[:5000]))
     assert facts.checksum is None
 
 
@@ -136,13 +264,14 @@ def test_what_is_not_there(world: World) -> None:
     assert SECRET not in f"{caught.value!r} {caught.value.hint} {''.join(traceback.format_exception(caught.value))}"
 
 
-def test_another_types_file_is_not_here(world: World) -> None:
-
-    for other in (LocalFile("data", "x"), UrlFile("http://host/")):
-        if type_of(other) != type_of(world.missing):
-            assert not world.source.info(other).valid
-            with pytest.raises(DataMissing):
-                world.source.open(other)
+def test_another_types_file_is_not_here(world: World, tmp_path: Path) -> None:
+    for kind, make in WORLDS.items():
+        with make(tmp_path) as elsewhere:
+            if type_of(elsewhere.missing) != type_of(world.missing):
+                other = elsewhere.put("rows.csv", b"x")
+                assert world.source.info(other) == FileFacts(valid=False, type=type_of(world.missing)), kind
+                with pytest.raises(DataMissing):
+                    world.source.open(other)
 
 
 def test_a_place_comes_with_a_fingerprint(world: World) -> None:
@@ -174,15 +303,16 @@ def test_a_file_is_copied_and_hashed(world: World, tmp_path: Path) -> None:
     reader = world.source.open(file)
     descriptor = os.open(tmp_path / "target", os.O_WRONLY | os.O_CREAT)
     try:
-        size, digest = copy_to(reader, descriptor, limit_bytes=len(CONTENT), stop=lambda: False)
+        size, digest = copy_to(reader, descriptor, limit_bytes=2 * MOST, stop=lambda: False)
     finally:
         os.close(descriptor)
         reader.close()
-    assert (tmp_path / "target").read_bytes() == CONTENT
-    assert (size, digest) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    expected = world.as_read(CONTENT)
+    assert (tmp_path / "target").read_bytes() == expected
+    assert (size, digest) == (len(expected), hashlib.sha256(expected).hexdigest())
     assert hash_of({type_of(file): world.source}, file) == digest
     with pytest.raises(DataMissing):
-        hash_of({type_of(file): world.source}, file, len(CONTENT) - 1)
+        hash_of({type_of(file): world.source}, file, len(expected) - 1)
 
 
 def test_nothing_secret_shows(world: World) -> None:

@@ -19,6 +19,7 @@ class Asked:
     target: str
     #: Names in lower case.
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 Handler = Callable[[socket.socket, Asked], None]
@@ -128,10 +129,13 @@ def _serve(connection: socket.socket, server: Server, tls: ssl.SSLContext | None
                 if not piece:
                     return
                 text += piece
-            first, *lines = text.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+            head, _, body = text.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
             method, target, _ = first.split(" ")
             headers = {line.split(":", 1)[0].lower(): line.split(":", 1)[1].strip() for line in lines}
-            asked = Asked(method, target, headers)
+            while len(body) < int(headers.get("content-length", "0")):
+                body += secure.recv(65536)
+            asked = Asked(method, target, headers, body)
             server.asked.append(asked)
             _answer(secure, server, asked)
             secure.shutdown(socket.SHUT_WR)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cove.cli.origins import origins
 from cove.core.errors import SettingsWrong
-from cove.settings import load, origins
+from cove.settings import load, unused_variables
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,26 +16,64 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     settings = load(file)
     assert settings.listen.port == 2
     assert settings.listen.host == "127.0.0.2"
-    found = {name: origin for name, _, origin in origins(settings, file)}
+    found = {one.name: one.origin for one in origins(settings, file)}
     assert found["listen.port"] == "environment COVE_LISTEN__PORT"
     assert found["listen.host"] == f"file {file}"
     assert found["poll_seconds"] == "default"
 
 
+SECRET = "5e7f3f9dcd71f3a1c8a3d1b2c7e1b0d9" * 2
+CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
+
+
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "sentence", "hint"),
     [
-        ("[listen]\nport = 'x'", "listen.port"),
-        ("nonsense = 1", "nonsense"),
-        ("[[environments]]\nid = 'a b'", "environments.0.id"),
-        ("[[environments]]\nid = 'a'\n[[environments]]\nid = 'a'", "environments"),
+        (f"[listen]\nport = '{SECRET}'", "Setting listen.port: should be a valid integer, unable to", "lists every"),
+        ("[listen]\nport = 65536", "Setting listen.port: should be less than or equal to 65535.", "lists every"),
+        (f"kye = '{SECRET}'", "There is no setting kye.", "Did you mean key?"),
+        ("[listen]\nhots = 'x'", "There is no setting listen.hots.", "Did you mean host?"),
+        (f"{CHAIN}factry = '0x'", "Setting chains.0.factory is missing.", "lists every"),
+        (f"{CHAIN}factory = '0x{'1' * 40}'\nmetdata = ''", "There is no setting chains.0.metdata.", "mean metadata?"),
+        ("[[environments]]\nid = 'a b'", "Setting environments.0.id: should match pattern", "lists every"),
+        ("[[environments]]\nid = 'a'\n[[environments]]\nid = 'a'", "Setting environments: each id may", "lists every"),
+        (
+            "[[environments]]\nid = 'a'\nmemory = 'lots'",
+            "Setting environments.0.memory: could not parse",
+            "lists every",
+        ),
+        ("listen = 5", "Setting listen: should be a table.", "lists every"),
+        ("local = 5", "Setting local: should be a table.", "lists every"),
+        ("state_dir = 5", "Setting state_dir: should be a path.", "lists every"),
+        ("log_level = 'loud'", "Setting log_level: should be 'debug', 'info', 'warning' or 'error'.", "lists every"),
+        (f"key = '{SECRET}00'", "Setting key: should be a private key of 64 hex digits.", "lists every"),
     ],
 )
-def test_what_is_wrong_is_named_and_never_quoted(tmp_path: Path, text: str, place: str) -> None:
+def test_what_is_wrong_is_named_and_never_quoted(tmp_path: Path, text: str, sentence: str, hint: str) -> None:
     file = tmp_path / "cove.toml"
     file.write_text(text)
-    with pytest.raises(SettingsWrong, match=f"Setting {place}:"):
+    with pytest.raises(SettingsWrong) as caught:
         load(file)
+    assert caught.value.message.startswith(sentence)
+    assert hint in (caught.value.hint or "")
+    assert SECRET not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_the_variable_of_a_wrong_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COVE_LISTEN", '{"port": "secret"}')
+    with pytest.raises(SettingsWrong, match=r"^Setting listen\.port \(from COVE_LISTEN\): should be a valid integer"):
+        load()
+    monkeypatch.setenv("COVE_LISTEN", "secret")
+    with pytest.raises(SettingsWrong, match=r"^COVE_LISTEN cannot be read\.$"):
+        load()
+
+
+def test_variables_that_set_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The last three are of the consumer's commands, and what Kubernetes sets beside a service named cove.
+    for name in ("COVE_KEY", "COVE_KYE", "COVE_LISTN__PORT", "COVE_URL", "COVE_ACCOUNT_KEY_FILE", "COVE_SERVICE_HOST"):
+        monkeypatch.setenv(name, "")
+    assert unused_variables() == ["COVE_KYE", "COVE_LISTN__PORT"]
 
 
 def test_a_broken_file_and_a_missing_file_are_one_sentence(tmp_path: Path) -> None:
@@ -52,7 +91,7 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     address = "0x" + "1" * 40
     file.write_text(f'key = "{secret}"\n[[chains]]\nid = 1\nrpc = "http://x/{secret}"\nfactory = "{address}"\n')
     settings = load(file)
-    shown = [f"{name} {value}" for name, value, _ in origins(settings, file)]
+    shown = [f"{one.name} {one.shown} {one.value}" for one in origins(settings, file)]
     assert not [line for line in shown if secret in line]
     assert secret not in repr(settings)
-    assert "key (set, hidden)" in shown
+    assert "key (set, hidden) (set, hidden)" in shown

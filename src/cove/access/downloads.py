@@ -67,6 +67,9 @@ class DownloadService:
             Unavailable: The chain does not answer.
         """
         item = await self._priced(request)
+        # What the consumer must give is asked for when the file is fetched; a quote may come before it is known.
+        wishes = [replace(parameter, required=False) for parameter in item.service.parameters]
+        request = replace(request, userdata=fill(wishes, request.userdata, "userdata"))
         file = await self._file(item, request)
         if not (await asyncio.to_thread(source_for(file, self._parts.sources).info, file)).valid:
             raise Refused("fileIndex", "file_unavailable", hint="The provider cannot reach the file now.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cove.core.asset import NFT_USABLE_STATES
 from cove.core.document import decode_document
 from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
-from cove.core.filelist import parse_file
-from cove.core.files import FileFacts, FileObject, LocalFile, UrlFile
+from cove.core.filelist import attach_userdata, parse_file
+from cove.core.files import FileFacts, FileObject, LocalFile
 from cove.core.job import InputAsset, SealedFiles
 from cove.jobs import provisioning
 from cove.jobs.orders import find_asset
 from cove.jobs.parts import Parts
+from cove.sources import source_for
 from cove.sources.copying import hash_of
 
 MAX_CHECKSUM_BYTES = 1 << 30
@@ -108,7 +110,7 @@ class AccessService:
         return [await asyncio.to_thread(self._facts, file, checksum=checksum) for file in listed.files]
 
     async def file_info_by_object(self, value: Mapping[str, object], *, checksum: bool) -> list[FileFacts]:
-        """Look at a file that the caller describes.
+        """Look at a file that the caller describes; its ``userdata`` are the consumer's parameters.
 
         Raises:
             Invalid: It is no file object, or of a type that callers may not ask about.
@@ -116,11 +118,12 @@ class AccessService:
         file = parse_file(value, "file")
         if isinstance(file, LocalFile):
             raise Invalid({"type": ["Files of the provider's host can be looked at by DID only."]})
+        given = value.get("userdata")
+        file = attach_userdata(file, given if isinstance(given, str) else json.dumps(given or {}))
         return [await asyncio.to_thread(self._facts, file, checksum=checksum)]
 
     def _facts(self, file: FileObject, *, checksum: bool) -> FileFacts:
-        kind = "url" if isinstance(file, UrlFile) else "local"
-        facts = self._parts.sources[kind].info(file)
+        facts = source_for(file, self._parts.sources).info(file)
         if not (checksum and facts.valid) or (facts.content_length or 0) > MAX_CHECKSUM_BYTES:
             return facts
         try:

@@ -34,7 +34,16 @@ KeyFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+
+
+def _named(job: str | None) -> str | None:
+    """Refuse an empty id, which is a script's variable that was never set."""
+    if job is not None and not job.strip():
+        raise typer.BadParameter("the job's id is empty.")
+    return job
+
+
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", callback=_named)]
 DEFAULT_URL: Final = "http://127.0.0.1:8030"
 
 
@@ -66,12 +75,20 @@ def environments(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:  # no
 def submit(  # noqa: PLR0917 - typer reads options from parameters
     dataset: Annotated[list[str], typer.Option("--dataset", metavar="DID[:SERVICE]", help="May be repeated.")],
     order: Annotated[
-        list[str] | None, typer.Option("--order", metavar="TX", help="The order of each dataset, in the same order.")
+        list[str] | None,
+        typer.Option(
+            "--order",
+            metavar="TX",
+            help="Transaction of the order (startOrder) of each dataset, in the same sequence. It is placed before, "
+            "with the fee that initializeCompute quotes: by a market's page, or cove.client.market.order in Python.",
+        ),
     ] = None,
     algorithm: Annotated[
         str | None, typer.Option("--algorithm", metavar="DID[:SERVICE]", help="A published algorithm.")
     ] = None,
-    algorithm_order: Annotated[str | None, typer.Option("--algorithm-order", metavar="TX", help="Its order.")] = None,
+    algorithm_order: Annotated[
+        str | None, typer.Option("--algorithm-order", metavar="TX", help="Transaction of its order.")
+    ] = None,
     raw: Annotated[Path | None, typer.Option("--raw", metavar="FILE", help="Code to send along instead.")] = None,
     image: Annotated[str, typer.Option("--image", help="Image that --raw runs in.")] = "cove/host",
     tag: Annotated[str, typer.Option("--tag", help="The image's tag.")] = "latest",
@@ -90,7 +107,7 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
     key_file: KeyFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Start a job; prints its id."""
+    """Start a job on datasets that were ordered before; prints its id."""
     wanted = submission.Submission(
         datasets=tuple(submission.parse_asset(text) for text in dataset),
         orders=tuple(submission.parse_order(text) for text in order or ()),
@@ -115,7 +132,7 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
 
 
 def status(  # noqa: PLR0917 - typer reads options from parameters
-    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Without it: your jobs.")] = None,
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Without it: your jobs.", callback=_named)] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", metavar="DID", help="Only jobs on this dataset.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end; exit 1 when it failed.")] = False,  # noqa: FBT002 - a flag
     url: Url = DEFAULT_URL,
@@ -125,6 +142,8 @@ def status(  # noqa: PLR0917 - typer reads options from parameters
     """Show one job, or all of yours."""
     if watch and job is None:
         raise typer.BadParameter("--watch needs a JOB.")
+    if dataset is not None and job is not None:
+        raise typer.BadParameter("Give either a JOB or --dataset.")
     with _session(url, key_file, as_json=as_json) as client:
         if job is not None and watch:
             _report_end(watch_job(client, job, output.error_console()), as_json=as_json)
@@ -142,7 +161,7 @@ def stop(
 ) -> None:
     """Ask for the end of a job; what it wrote so far is kept."""
     with _session(url, key_file, as_json=as_json) as client:
-        _show_jobs(_some(client.stop(job)), as_json=as_json)
+        _show_job(_only(client.stop(job)), as_json=as_json)
 
 
 def restart(
@@ -156,7 +175,7 @@ def restart(
 ) -> None:
     """Run an ended job again, under the same id."""
     with _session(url, key_file, as_json=as_json) as client:
-        _show_jobs([client.restart(job, refresh_inputs=refresh_inputs)], as_json=as_json)
+        _show_job(client.restart(job, refresh_inputs=refresh_inputs), as_json=as_json)
 
 
 def delete(
@@ -167,11 +186,11 @@ def delete(
 ) -> None:
     """Remove a job with all its results; a running one is stopped first."""
     with _session(url, key_file, as_json=as_json) as client:
-        removed = _some(client.delete(job))
+        removed = _only(client.delete(job))
         if as_json:
-            output.document([entry.model_dump() for entry in removed])
+            output.document(removed.model_dump())
         else:
-            output.say(f"Removed {', '.join(entry.jobId for entry in removed)}.")
+            output.say(f"Removed {removed.jobId}.")
 
 
 def logs(
@@ -212,7 +231,10 @@ def results(  # noqa: PLR0917 - typer reads options from parameters
 ) -> None:
     """List a job's results, or fetch them."""
     with _session(url, key_file, as_json=as_json) as client:
-        entries = list(client.results(job))
+        found = client.job(job)
+        entries = list(client.results(found))
+        if not entries and (index or out is not None):
+            raise NotThere(404, "not_found", {}, f"The job has no results yet ({found.statusText}).")
         if index:
             missing = sorted(set(index) - {entry.index for entry in entries})
             if missing:
@@ -223,10 +245,13 @@ def results(  # noqa: PLR0917 - typer reads options from parameters
             if as_json:
                 output.document({"jobId": job, "files": fetched})
             else:
-                output.say(f"{len(fetched)} files in {out}.")
+                output.say(f"{len(fetched)} file{'' if len(fetched) == 1 else 's'} in {out}.")
             return
     if as_json:
         output.document([entry.model_dump() for entry in entries])
+        return
+    if not entries:
+        output.say(f"The job has no results yet ({found.statusText}).")
         return
     rows = [(str(one.index), one.filename, one.type, output.size(one.filesize), one.sha256 or "") for one in entries]
     output.table(("Index", "File", "Type", "Size", "sha256"), rows)
@@ -249,17 +274,18 @@ def _session(url: str, key_file: Path | None, *, as_json: bool) -> Iterator[Cove
         yield client
 
 
-def _some(jobs: list[JobStatus]) -> list[JobStatus]:
+def _only(jobs: list[JobStatus]) -> JobStatus:
     if not jobs:
         raise NotThere(404, "not_found", {}, "There is no such job.")
-    return jobs
+    return jobs[0]
 
 
 def _report_end(job: JobStatus, *, as_json: bool) -> None:
     _show_job(job, as_json=as_json)
     if not succeeded(job):
-        problem = JobFailed(job)
-        output.say(problem.message)
+        output.say(JobFailed(job).message)
+        if any(entry.type == "algorithmLog" and entry.filesize for entry in job.results or ()):
+            output.say(f"Hint: cove logs {job.jobId} shows what the algorithm wrote.")
         raise typer.Exit(output.FAILED)
 
 
@@ -289,6 +315,9 @@ def _show_job(job: JobStatus, *, as_json: bool) -> None:
 def _show_jobs(jobs: list[JobStatus], *, as_json: bool) -> None:
     if as_json:
         output.document([job.model_dump() for job in jobs])
+        return
+    if not jobs:
+        output.say("There are no jobs of this account here.")
         return
     rows = [
         (

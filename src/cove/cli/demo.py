@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import json
 import secrets
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,21 +23,25 @@ from rich.table import Table
 
 from cove import wire
 from cove.cli.demo_chain import DemoChain, open_chain
+from cove.cli.interruption import Threads
 from cove.cli.sample.table import write_table
 from cove.cli.server import run_server
-from cove.client import CoveClient, Signer
+from cove.client import CoveClient, JobFailed, Signer, succeeded
 from cove.client.market import (
     AssetDraft,
+    MarketError,
     OceanAddresses,
     Published,
     ServiceDraft,
     Wallet,
     deploy_ocean,
+    mint,
     order,
     provider_encrypt,
     publish,
     transfer,
 )
+from cove.ports import Engine
 from cove.settings import ChainSettings, EnvironmentSettings, LocalRootSettings, Settings
 from cove.wiring import open_cove
 
@@ -81,6 +87,15 @@ class Scene:
     consumer: Wallet
     url: str
     folder: Path
+    threads: Threads
+
+
+@dataclass(frozen=True)
+class Bought:
+    """An asset, and the transaction that ordered it."""
+
+    asset: Published
+    order: str
 
 
 async def run(rpc: str | None, *, keep: bool) -> None:
@@ -89,6 +104,11 @@ async def run(rpc: str | None, *, keep: bool) -> None:
     Args:
         rpc: JSON-RPC URL of a development chain whose accounts are unlocked by known keys; None starts one in here.
         keep: Go on serving at the end, until Ctrl-C.
+
+    Raises:
+        CoveError: A part of the service does not start, or the chain does not answer.
+        MarketError: The chain refuses.
+        ClientError: The service refuses, or the job ended without success.
     """
     console = Console(soft_wrap=True)
     times = Times(console)
@@ -97,15 +117,17 @@ async def run(rpc: str | None, *, keep: bool) -> None:
         async with contextlib.AsyncExitStack() as stack:
             scene = await _bring_up(stack, times, rpc, folder)
             dataset, algorithm = await _publish(times, scene)
-            job = await _order_and_start(times, scene, dataset, algorithm)
+            bought = await _order(times, scene, dataset, algorithm)
+            job = await _start(times, scene, *bought)
             finished = await _watch(times, scene, job)
             await _download(times, scene, finished)
             times.show()
             if keep:
-                _explain(console, scene, finished)
+                _explain(console, scene, finished, *bought)
                 await asyncio.Event().wait()
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await asyncio.get_running_loop().shutdown_default_executor()  # no thread writes into the folder any more
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder() -> Path:
@@ -115,6 +137,7 @@ def _folder() -> Path:
 
 
 async def _bring_up(stack: contextlib.AsyncExitStack, times: Times, rpc: str | None, folder: Path) -> Scene:
+    threads = Threads()
     with times.step("Starting a chain in this process" if rpc is None else "Connecting to the chain"):
         chain = await stack.enter_async_context(open_chain(rpc))
     with times.step("Deploying Ocean's contracts"):
@@ -125,12 +148,12 @@ async def _bring_up(stack: contextlib.AsyncExitStack, times: Times, rpc: str | N
     with times.step("Making the private table, and starting Cove beside it"):
         data = folder / "data"
         data.mkdir(mode=0o755)
-        await asyncio.to_thread(write_table, data / "patients.csv")
+        await threads.run(write_table, data / "patients.csv")
         shutil.copyfile(Path(__file__).with_name("sample") / "algorithm.py", data / "algorithm.py")
         settings = _settings(chain, addresses, publisher.address, folder)
         url = await stack.enter_async_context(_served(settings, chain))
         times.console.print(f"  Cove answers at {url}")
-    return Scene(chain, addresses, publisher, consumer, url, folder)
+    return Scene(chain, addresses, publisher, consumer, url, folder, threads)
 
 
 def _settings(chain: DemoChain, addresses: OceanAddresses, publisher: str, folder: Path) -> Settings:
@@ -158,18 +181,22 @@ def _settings(chain: DemoChain, addresses: OceanAddresses, publisher: str, folde
 async def _served(settings: Settings, chain: DemoChain) -> AsyncIterator[str]:
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    async with open_cove(settings, connect=chain.connect) as cove:
-        serving = asyncio.create_task(
-            run_server(cove, "127.0.0.1", 0, started=address.set_result, stop=stop), name="demo server"
-        )
-        try:
-            yield await address
-        finally:
-            stop.set()
-            await serving
-            for engine in cove.parts.engines.values():
-                for name in await engine.runs():
-                    await engine.remove(name)
+    engines: list[Engine] = []
+    try:
+        async with open_cove(settings, connect=chain.connect) as cove:
+            engines.extend(cove.parts.engines.values())
+            serving = asyncio.create_task(
+                run_server(cove, "127.0.0.1", 0, started=address.set_result, stop=stop), name="demo server"
+            )
+            try:
+                yield await address
+            finally:
+                stop.set()
+                await serving
+    finally:  # now that nothing starts a run any more
+        for engine in engines:
+            for name in await engine.runs():
+                await engine.remove(name)
 
 
 async def _publish(times: Times, scene: Scene) -> tuple[Published, Published]:
@@ -215,29 +242,27 @@ async def _publish(times: Times, scene: Scene) -> tuple[Published, Published]:
     return dataset, algorithm
 
 
-async def _order_and_start(times: Times, scene: Scene, dataset: Published, algorithm: Published) -> wire.StatusObject:
+async def _order(times: Times, scene: Scene, dataset: Published, algorithm: Published) -> tuple[Bought, Bought]:
     with times.step("Ordering both from a second account, and paying the environment's fee"):
-        quote = await asyncio.to_thread(_quote, scene, dataset, algorithm)
-        orders: list[str] = []
-        items = [(dataset, quote.datasets[0])] + ([(algorithm, quote.algorithm)] if quote.algorithm else [])
-        for asset, item in items:
-            if item.providerFee is None:
-                raise RuntimeError("the quote holds no fee")
-            await transfer_datatoken(scene, asset)
-            orders.append(await order(scene.consumer, asset.datatoken, item.providerFee.model_dump()))
-        paid = sum(int(item.providerFee.providerFeeAmount) for _, item in items if item.providerFee)
+        quote = await scene.threads.run(_quote, scene, dataset, algorithm)
+        fees = [quote.datasets[0].providerFee, quote.algorithm.providerFee if quote.algorithm else None]
+        bought: list[Bought] = []
+        paid = 0
+        for asset, fee in zip((dataset, algorithm), fees, strict=True):
+            if fee is None:
+                raise MarketError("Cove's quote holds no fee to order with.")
+            await mint(scene.publisher, asset.datatoken, scene.consumer.address)  # the publisher sells one
+            bought.append(Bought(asset, await order(scene.consumer, asset.datatoken, fee.model_dump())))
+            paid += int(fee.providerFeeAmount)
         times.console.print(f"  paid {paid / _TOKENS:g} tokens for {_PERIOD_SECONDS} seconds of the environment")
+    return bought[0], bought[1]
+
+
+async def _start(times: Times, scene: Scene, dataset: Bought, algorithm: Bought) -> wire.StatusObject:
     with times.step("Starting the job: a signed POST /api/services/compute"):
-        job = await asyncio.to_thread(_start, scene, (dataset, orders[0]), (algorithm, orders[1]))
+        job = await scene.threads.run(_start_blocking, scene, dataset, algorithm)
         times.console.print(f"  job {job.jobId}: {job.status} {job.statusText}")
     return job
-
-
-async def transfer_datatoken(scene: Scene, asset: Published) -> None:
-    """Have the publisher sell one datatoken to the consumer."""
-    from cove.client.market import mint  # noqa: PLC0415 - only the demo sells
-
-    await mint(scene.publisher, asset.datatoken, scene.consumer.address)
 
 
 def _quote(scene: Scene, dataset: Published, algorithm: Published) -> wire.Initialized:
@@ -252,12 +277,12 @@ def _quote(scene: Scene, dataset: Published, algorithm: Published) -> wire.Initi
         return client.initialize_compute(request)
 
 
-def _start(scene: Scene, dataset: tuple[Published, str], algorithm: tuple[Published, str]) -> wire.StatusObject:
+def _start_blocking(scene: Scene, dataset: Bought, algorithm: Bought) -> wire.StatusObject:
     request = wire.StartCompute.model_validate(
         {
             "environment": "demo",
-            "dataset": {"documentId": dataset[0].did, "serviceId": "0", "transferTxId": dataset[1]},
-            "algorithm": {"documentId": algorithm[0].did, "serviceId": "0", "transferTxId": algorithm[1]},
+            "dataset": {"documentId": dataset.asset.did, "serviceId": "0", "transferTxId": dataset.order},
+            "algorithm": {"documentId": algorithm.asset.did, "serviceId": "0", "transferTxId": algorithm.order},
         }
     )
     with _client(scene) as client:
@@ -266,9 +291,9 @@ def _start(scene: Scene, dataset: tuple[Published, str], algorithm: tuple[Publis
 
 async def _watch(times: Times, scene: Scene, job: wire.StatusObject) -> wire.StatusObject:
     with times.step("Watching the job in its sandbox"):
-        last = await asyncio.to_thread(_watch_blocking, times.console, scene, job)
-    if last.outcome != "succeeded":
-        raise RuntimeError(f"the demo's job ended as {last.statusText}: {last.message}")
+        last = await scene.threads.run(_watch_blocking, times.console, scene, job)
+    if not succeeded(last):
+        raise JobFailed(last)
     return last
 
 
@@ -285,7 +310,7 @@ async def _download(times: Times, scene: Scene, job: wire.StatusObject) -> None:
     target = scene.folder / "downloads"
     target.mkdir()
     with times.step("Downloading the results and the log"):
-        await asyncio.to_thread(_download_blocking, times.console, scene, job, target)
+        await scene.threads.run(_download_blocking, times.console, scene, job, target)
     report = json.loads((target / "statistics.json").read_text("utf-8"))
     times.console.print(
         f"  [bold green]mean systolic pressure of {report['rows']} patients: "
@@ -300,7 +325,7 @@ def _download_blocking(console: Console, scene: Scene, job: wire.StatusObject, t
     with _client(scene) as client:
         for entry in job.results or []:
             place = target / Path(entry.filename).name
-            client.download(job.jobId, entry.index, place)
+            client.download(job.jobId, entry.index, place, entry=entry)
             table.add_row(
                 str(entry.index), entry.type, entry.filename, str(place.stat().st_size), _sha256(place)[:16] + ".."
             )
@@ -308,7 +333,7 @@ def _download_blocking(console: Console, scene: Scene, job: wire.StatusObject, t
 
 
 def _client(scene: Scene) -> CoveClient:
-    return CoveClient(scene.url, Signer(scene.chain.keys[1]))
+    return CoveClient(scene.url, Signer(scene.chain.keys[1]), pause=scene.threads.pause)
 
 
 def _file(name: str) -> dict[str, str]:
@@ -319,14 +344,36 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _explain(console: Console, scene: Scene, job: wire.StatusObject) -> None:
+def _explain(console: Console, scene: Scene, job: wire.StatusObject, dataset: Bought, algorithm: Bought) -> None:
     """Say what can be tried by hand. The keys are a development chain's: worth nothing, so they may be shown."""
+    cove = _program()
+    assets = (
+        f"--dataset {dataset.asset.did} --order {dataset.order} "
+        f"--algorithm {algorithm.asset.did} --algorithm-order {algorithm.order}"
+    )
     console.print(f"\nCove goes on serving at {scene.url} until Ctrl-C. To try by hand, in another terminal:\n")
     console.print(f"  publisher {scene.publisher.address}  key {scene.chain.keys[0]}")
     console.print(f"  consumer  {scene.consumer.address}  key {scene.chain.keys[1]}\n")
     console.print(f"  export COVE_URL={scene.url} COVE_ACCOUNT_KEY={scene.chain.keys[1]}")
-    console.print("  .venv/bin/cove environments")
-    console.print(f"  .venv/bin/cove status {job.jobId}")
-    console.print(f"  .venv/bin/cove results {job.jobId} --out results")
-    console.print(f"  .venv/bin/cove restart {job.jobId}")
-    console.print(f"  curl {scene.url}/api/services/compute?jobId={job.jobId}\n")
+    for command in (
+        "environments",
+        f"status {job.jobId}",
+        f"logs {job.jobId}",
+        f"results {job.jobId} --out results",
+        f"restart {job.jobId}",
+        f"submit {assets} --wait",
+        f"stop {job.jobId}",
+        f"delete {job.jobId}",
+    ):
+        console.print(f"  {cove} {command}")
+    console.print(f"  curl '{scene.url}/api/services/compute?jobId={job.jobId}'\n")
+    console.print(f"The orders above pay for jobs until {_PERIOD_SECONDS // 60} minutes after they were placed.")
+
+
+def _program() -> str:
+    """Give what is typed to start this program again from the same folder."""
+    called = Path(sys.argv[0]).absolute()
+    found = shutil.which(called.name)
+    if found is not None and Path(found).absolute() == called:
+        return called.name
+    return shlex.quote(str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called))

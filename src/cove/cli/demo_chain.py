@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from cove.client.market import Transport
-from cove.ledgers.rpc import HttpRpc, Rpc
+from cove.core.errors import SettingsWrong, Unavailable
+from cove.ledgers.rpc import HttpRpc, Rpc, RpcError
 from cove.settings import ChainSettings
 
 
@@ -32,31 +33,55 @@ async def open_chain(rpc: str | None) -> AsyncIterator[DemoChain]:
 
     Args:
         rpc: URL of another development chain; its accounts must be those of anvil's and hardhat's usual mnemonic.
-    """
-    if rpc is None:
-        from cove.ledgers.devchain import DevChain  # noqa: PLC0415 - needs the demo's extra
 
-        chain = DevChain()
-        try:
-            keys = (chain.accounts[0].private_key, chain.accounts[1].private_key)
-            yield DemoChain(chain.chain_id, None, chain, lambda _: _Shared(chain), keys)
-        finally:
-            await chain.close()
+    Raises:
+        SettingsWrong: There is no chain to run in this process.
+        Unavailable: No chain answers at the URL.
+    """
+    if rpc is not None:
+        async with _elsewhere(rpc) as found:
+            yield found
         return
+    try:
+        from cove.ledgers.devchain import DevChain  # noqa: PLC0415 - needs the demo's extra
+    except ModuleNotFoundError as problem:
+        raise SettingsWrong(
+            f"The chain in this process needs the package {problem.name}.", hint="pip install 'cove[demo]'"
+        ) from None
+    chain = DevChain()
+    try:
+        keys = (chain.accounts[0].private_key, chain.accounts[1].private_key)
+        yield DemoChain(chain.chain_id, None, chain, lambda _: _Shared(chain), keys)
+    finally:
+        await chain.close()
+
+
+@contextlib.asynccontextmanager
+async def _elsewhere(rpc: str) -> AsyncIterator[DemoChain]:
     from eth_account import Account  # noqa: PLC0415 - slow to import, and only for other chains
 
+    number = await _chain_id(rpc)
     Account.enable_unaudited_hdwallet_features()
     words = "test test test test test test test test test test test junk"
     keys = (
         Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/0").key.to_0x_hex(),
         Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/1").key.to_0x_hex(),
     )
-    client = HttpRpc(rpc, 0)
-    try:
-        number = int(str(await client.call("eth_chainId")), 16)
+    async with HttpRpc(rpc, number) as client:
         yield DemoChain(number, rpc, client, lambda settings: HttpRpc(rpc, settings.id), keys)
-    finally:
-        await client.close()
+
+
+async def _chain_id(rpc: str) -> int:
+    """Ask a node for its chain; the URL may hold an access key, so no text quotes it."""
+    try:
+        async with HttpRpc(rpc, 0) as client:
+            return int(str(await client.call("eth_chainId")), 16)
+    except (Unavailable, RpcError, ValueError, TypeError):
+        raise Unavailable(
+            "the chain",
+            "No chain answers at the URL of --rpc.",
+            hint="It should be a development chain's JSON-RPC over HTTP: anvil, for one, at http://127.0.0.1:8545",
+        ) from None
 
 
 class _Shared:

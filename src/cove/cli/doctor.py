@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from pydantic import SecretStr
 
-from cove.core.errors import CoveError, SettingsWrong
+from cove.core.errors import CoveError, SettingsWrong, Unavailable
+from cove.ledgers.rpc import HttpRpc, RpcError
 from cove.ports import Finding
-from cove.settings import Settings, file_of, load
-from cove.wiring import disk_finding, open_cove, open_vault
+from cove.settings import ChainSettings, Settings, file_of, load, unused_variables
+from cove.wiring import disk_finding, open_cove, open_vault, prepare_state
+
+#: What is looked at in the state folder, and says nothing of it where a spare folder took its place.
+_OF_THE_FOLDER: Final = ("database disk", "results")
+#: Settings that can keep the service from opening.
+_PARTS: Final = ("database_url", "environments", "images", "local")
+#: Seconds that a chain's node may take.
+_NODE_SECONDS: Final = 10.0
 
 
 async def examine(settings_file: Path | None) -> Sequence[Finding]:
@@ -23,24 +31,24 @@ async def examine(settings_file: Path | None) -> Sequence[Finding]:
     try:
         settings = load(settings_file)
     except SettingsWrong as problem:
-        return [_bad("settings", problem)]
+        return [_bad("settings", problem, "Correct the settings file, or what --settings names.")]
     source = file_of(settings_file)
     seen = f"read from {source}" if source else "no settings file: the defaults and the environment"
     findings = [Finding("settings", ok=True, seen=seen)]
+    findings += [
+        Finding("environment", ok=False, seen=f"The variable {name} sets nothing.", advice="Correct it, or unset it.")
+        for name in unused_variables()
+    ]
     settings, key = _with_key(settings)
     findings.append(key)
+    with tempfile.TemporaryDirectory(prefix="cove-doctor-") as spare:
+        findings += await _look(settings, Path(spare))
     if not settings.chains:
         findings.append(
             Finding("chains", ok=False, seen="No chain is set.", advice="Add [[chains]] with id, rpc and factory.")
         )
-    with _free_state(settings) as (usable, note):
-        findings.extend(note)
-        try:
-            async with open_cove(usable, loop=False) as cove:
-                findings.extend(await cove.examine())
-            findings.append(disk_finding(settings.state_dir.absolute()))
-        except CoveError as problem:
-            findings.append(_bad("service", problem))
+    for chain in settings.chains:
+        findings += await _factory_findings(chain)
     return findings
 
 
@@ -50,23 +58,77 @@ def _with_key(settings: Settings) -> tuple[Settings, Finding]:
         vault = open_vault(settings)
     except SettingsWrong as problem:
         passing = SecretStr(secrets.token_hex(32))
-        return settings.model_copy(update={"key": passing, "key_file": None}), _bad("key", problem)
+        return settings.model_copy(update={"key": passing, "key_file": None}), _bad(
+            "key", problem, "cove keygen FILE makes one; then set key_file = FILE in cove.toml."
+        )
     return settings, Finding("key", ok=True, seen=f"account {vault.address}")
 
 
-@contextlib.contextmanager
-def _free_state(settings: Settings) -> Iterator[tuple[Settings, Sequence[Finding]]]:
-    """Give settings whose state folder is free: a running Cove keeps its own."""
-    if not _in_use(settings.state_dir):
-        yield settings, ()
-        return
-    with tempfile.TemporaryDirectory(prefix="cove-doctor-") as folder:
-        note = Finding(
-            "service",
-            ok=True,
-            seen=f"A Cove is running on {settings.state_dir}; the parts were tried in another folder.",
-        )
-        yield settings.model_copy(update={"state_dir": Path(folder)}), (note,)
+async def _look(settings: Settings, spare: Path) -> list[Finding]:
+    """Look at the parts; where one keeps the others from being opened, look at these in a spare folder."""
+    state = _state_finding(settings.state_dir)
+    findings = [state]
+    in_place = state.ok and settings.state_dir.exists() and not _in_use(settings.state_dir)
+    usable = settings if in_place else settings.model_copy(update={"state_dir": spare})
+    elsewhere: tuple[str, ...] = () if in_place else _OF_THE_FOLDER
+    try:
+        found = await _open(usable)
+    except CoveError as problem:
+        findings.append(_bad(problem.part if isinstance(problem, Unavailable) else "service", problem))
+        found = await _open(_replaced(settings, spare))
+        elsewhere = (*_OF_THE_FOLDER, "database")
+    findings += [finding for finding in found if finding.part not in elsewhere]
+    return [*findings, *([disk_finding(_nearest(settings.state_dir))] if state.ok else [])]
+
+
+async def _open(settings: Settings) -> Sequence[Finding]:
+    async with open_cove(settings, loop=False) as cove:
+        return await cove.examine()
+
+
+def _replaced(settings: Settings, spare: Path) -> Settings:
+    """Give settings with everything replaced that can be wrong, but for the key and the chains."""
+    usual: dict[str, Any] = {
+        name: Settings.model_fields[name].get_default(call_default_factory=True) for name in _PARTS
+    }
+    return settings.model_copy(update={**usual, "state_dir": spare})
+
+
+def _state_finding(state: Path) -> Finding:
+    """Look at the state folder, and make none that is not there."""
+    part = "state folder"
+    try:
+        if state.exists():
+            prepare_state(state)
+            running = "; a Cove is running on it, so that the parts are tried elsewhere" if _in_use(state) else ""
+            return Finding(part, ok=True, seen=f"{state.absolute()} can be written{running}")
+        first = next(folder for folder in (state.absolute(), *state.absolute().parents) if folder.parent.exists())
+        first.mkdir()
+        first.rmdir()
+    except SettingsWrong as problem:
+        return _bad(part, problem)
+    except OSError as problem:
+        seen = f"The state folder {state} cannot be made: {problem.strerror}."
+        return Finding(part, ok=False, seen=seen, advice="Set state_dir to a folder of yours.")
+    return Finding(part, ok=True, seen=f"{state.absolute()} is not there yet and can be made")
+
+
+async def _factory_findings(chain: ChainSettings) -> list[Finding]:
+    """Look whether Ocean's factory is where the settings say; a node that does not answer was found before."""
+    async with HttpRpc(chain.rpc.get_secret_value(), chain.id, timeout=_NODE_SECONDS) as node:
+        try:
+            code = await node.call("eth_getCode", [chain.factory, "latest"])
+        except (Unavailable, RpcError):
+            return []
+    if code not in {"0x", None}:
+        return []
+    seen = f"There is no contract at the factory's address {chain.factory}."
+    return [Finding(f"chain {chain.id}", ok=False, seen=seen, advice="Correct chains.factory or chains.rpc.")]
+
+
+def _nearest(folder: Path) -> Path:
+    """Give the folder, or the nearest one above that is there."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
 
 
 def _in_use(state: Path) -> bool:
@@ -83,5 +145,6 @@ def _in_use(state: Path) -> bool:
     return False
 
 
-def _bad(part: str, problem: CoveError) -> Finding:
-    return Finding(part, ok=False, seen=problem.message, advice=problem.hint or "")
+def _bad(part: str, problem: CoveError, usual: str = "Correct the setting.") -> Finding:
+    """Give a finding with the failure's own advice, or the usual one for the part."""
+    return Finding(part, ok=False, seen=problem.message, advice=problem.hint or usual)

@@ -13,6 +13,7 @@ from cove.cli.progress import downloading
 from cove.client import CoveClient, ResultEntry
 
 _LONGEST_NAME: Final = 200
+_DEEPEST: Final = 15
 
 
 def fetch(
@@ -38,7 +39,7 @@ def fetch(
         typer.BadParameter: A file is there already, and ``overwrite`` is False; nothing was fetched.
     """
     # What has no digest is the archive that the server makes of the other files while it sends it.
-    chosen = [entry for entry in entries if everything or entry.sha256 is not None or len(entries) == 1]
+    chosen = [entry for entry in entries if everything or entry.sha256 is not None] or list(entries)
     targets = [(entry, folder / name) for entry, name in zip(chosen, names(chosen), strict=True)]
     there = [target for _, target in targets if target.exists() or target.is_symlink()]
     if there and not overwrite:
@@ -55,13 +56,17 @@ def fetch(
 
 
 def names(entries: Sequence[ResultEntry]) -> Iterator[PurePosixPath]:
-    """Give each result a relative path: inside the folder, visible, and different from all others."""
-    taken: set[str] = set()
+    """Give each result a relative path: inside the folder, visible, and no other's file or folder."""
+    files: set[str] = set()
+    folders: set[str] = set()
     for entry in entries:
         name = safe_name(entry.filename, entry.index)
-        if _key(name) in taken:
+        if any(_key(parent) in files for parent in name.parents):
+            name = PurePosixPath(name.name)
+        while _key(name) in files | folders:
             name = name.with_name(f"{entry.index}-{name.name}")
-        taken.update((_key(name), *(_key(parent) for parent in name.parents)))
+        files.add(_key(name))
+        folders.update(_key(parent) for parent in name.parents)
         yield name
 
 
@@ -71,7 +76,7 @@ def safe_name(filename: str, index: int) -> PurePosixPath:
     No part of it is empty, ``..``, hidden, overlong, or has characters that a terminal or another system would act on.
     """
     parts = [_safe_part(part) for part in filename.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
-    return PurePosixPath(*parts) if parts else PurePosixPath(f"result-{index}")
+    return PurePosixPath(*parts[-_DEEPEST:]) if parts else PurePosixPath(f"result-{index}")
 
 
 def _safe_part(part: str) -> str:

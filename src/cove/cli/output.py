@@ -25,6 +25,7 @@ from cove.client import (
     NotThere,
     Overloaded,
     ServerRefused,
+    UrlWrong,
 )
 
 OK: Final = 0
@@ -33,10 +34,12 @@ USAGE: Final = 2
 REFUSED: Final = 3
 AWAY: Final = 4
 NOT_FOUND: Final = 5
+INTERRUPTED: Final = 130
 
 _CODES: Final[Sequence[tuple[type[ClientError], int]]] = (
     (JobFailed, FAILED),
     (KeyMissing, USAGE),
+    (UrlWrong, USAGE),
     (NotThere, NOT_FOUND),
     (Overloaded, AWAY),
     (ServerRefused, REFUSED),
@@ -45,6 +48,7 @@ _CODES: Final[Sequence[tuple[type[ClientError], int]]] = (
     (DownloadBroken, AWAY),
 )
 _WIDTH: Final = 200
+_KEY_HINT: Final = "--key-file or COVE_ACCOUNT_KEY_FILE says where your account's key is; cove keygen FILE makes one."
 # Control characters but line feed and tabulator; marks that turn the direction of text; lone surrogates.
 _HOSTILE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
@@ -67,8 +71,8 @@ def document(value: object) -> None:
 
 
 def say(text: str) -> None:
-    """Tell people something, on standard error."""
-    sys.stderr.write(neutral(text) + "\n")
+    """Tell people something in one line, on standard error."""
+    sys.stderr.write(one_line(text) + "\n")
 
 
 def console() -> Console:
@@ -133,21 +137,49 @@ def reporting(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except ClientError as problem:
-        say(f"Error: {problem.message}")
-        if problem.hint:
-            say(f"Hint: {problem.hint}")
-        if as_json:
-            document(_as_document(problem))
+        status = {"status": problem.status} if isinstance(problem, ServerRefused) else {}
+        failure(
+            problem.message,
+            code=_name_of(problem),
+            fields=problem.fields if isinstance(problem, ServerRefused) else {},
+            hint=problem.hint or (_KEY_HINT if isinstance(problem, KeyMissing) else None),
+            as_json=as_json,
+            **status,
+        )
         raise typer.Exit(code_of(problem)) from None
     except BrokenPipeError:
         raise
     except OSError as problem:
         name = f" {problem.filename}" if problem.filename else ""
         text = f"This machine refuses{name}: {problem.strerror or type(problem).__name__}."
-        say(f"Error: {text}")
-        if as_json:
-            document({"error": text, "code": "local", "fields": {}, "hint": None})
+        failure(text, code="local", as_json=as_json)
         raise typer.Exit(FAILED) from None
+
+
+def failure(
+    text: str,
+    *,
+    code: str,
+    hint: str | None = None,
+    fields: Mapping[str, Sequence[str]] | None = None,
+    as_json: bool,
+    **more: int,
+) -> None:
+    """Say what went wrong: a sentence for people, and with ``as_json`` the one document for scripts.
+
+    Args:
+        text: One sentence.
+        code: Stable, for machines.
+        hint: What to do; None where there is nothing to add.
+        fields: What is wrong with each field of the request.
+        as_json: Print the document.
+        more: Further entries of the document.
+    """
+    say(f"Error: {text}")
+    if hint:
+        say(f"Hint: {hint}")
+    if as_json:
+        document({"error": text, "code": code, "fields": fields or {}, "hint": hint, **more})
 
 
 def code_of(problem: ClientError) -> int:
@@ -155,17 +187,10 @@ def code_of(problem: ClientError) -> int:
     return next((code for kind, code in _CODES if isinstance(problem, kind)), FAILED)
 
 
-def _as_document(problem: ClientError) -> Mapping[str, object]:
+def _name_of(problem: ClientError) -> str:
+    """Give a failure's stable code: the server's own where it gave one."""
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(problem).__name__).lower()
-    if not isinstance(problem, ServerRefused):
-        return {"error": problem.message, "code": kind, "fields": {}, "hint": problem.hint}
-    return {
-        "error": problem.message,
-        "code": problem.code or kind,
-        "fields": problem.fields,
-        "hint": problem.hint,
-        "status": problem.status,
-    }
+    return (problem.code or kind) if isinstance(problem, ServerRefused) else kind
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The owner's commands: serve, see the settings, look at the machine, make a key."""
+"""The owner's commands: serve, see the settings, look at the machine, make a key, see it all run once."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def serve(settings_file: SettingsFile = None) -> None:
 
     with _owner_errors():
         settings = settings_module.load(settings_file)
+        _warn_of_unused_variables()
         telemetry.set_up(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings))
@@ -45,21 +46,23 @@ def serve(settings_file: SettingsFile = None) -> None:
 def show_settings(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Show every setting, its value and where it came from; secrets stay hidden."""
     from cove import settings as settings_module  # noqa: PLC0415 - see above
+    from cove.cli.origins import origins  # noqa: PLC0415 - likewise
 
-    with _owner_errors():
+    with _owner_errors(as_json=as_json):
         loaded = settings_module.load(settings_file)
-        rows = list(settings_module.origins(loaded, settings_file))
+        found = list(origins(loaded, settings_file))
+    _warn_of_unused_variables()
     if as_json:
-        output.document({name: {"value": value, "origin": origin} for name, value, origin in rows})
+        output.document({one.name: {"value": one.value, "origin": one.origin} for one in found})
     else:
-        output.table(("Setting", "Value", "From"), rows)
+        output.table(("Setting", "Value", "From"), [(one.name, one.shown, one.origin) for one in found])
 
 
 def doctor(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Look at everything that the service needs; exit 1 when something is not as it should be."""
     from cove.cli.doctor import examine  # noqa: PLC0415 - see above
 
-    with _owner_errors():
+    with _owner_errors(as_json=as_json):
         findings = asyncio.run(examine(settings_file))
     if as_json:
         output.document([{"part": one.part, "ok": one.ok, "seen": one.seen, "advice": one.advice} for one in findings])
@@ -97,25 +100,60 @@ def keygen(
         typer.echo(address)
 
 
+def demo(
+    rpc: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Use another development chain instead of one in this process; the accounts of anvil's and hardhat's "
+            "usual mnemonic must have coin on it.",
+        ),
+    ] = None,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
+) -> None:
+    """Run one real job on sample data, from an empty chain to released results; leaves nothing behind."""
+    from cove.cli.demo import run  # noqa: PLC0415 - see above
+    from cove.cli.interruption import interruptible  # noqa: PLC0415 - likewise
+    from cove.client.market import MarketError  # noqa: PLC0415 - likewise
+
+    with _owner_errors():
+        try:
+            asyncio.run(interruptible(run(rpc, keep=keep), "Cleaning up ..."))
+        except MarketError as problem:
+            output.say(f"Error: {problem}")
+            if rpc is not None:
+                output.say("Hint: --rpc is for development chains, where the usual mnemonic's accounts own coin.")
+            raise typer.Exit(output.FAILED) from None
+
+
 COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (
     ("serve", serve),
     ("settings", show_settings),
     ("doctor", doctor),
     ("keygen", keygen),
+    ("demo", demo),
 )
 
 
 @contextlib.contextmanager
-def _owner_errors() -> Iterator[None]:
-    from cove.core.errors import CoveError, SettingsWrong  # noqa: PLC0415 - light, and used here alone
+def _owner_errors(*, as_json: bool = False) -> Iterator[None]:
+    from cove.core.errors import CoveError, SettingsWrong, Unavailable  # noqa: PLC0415 - light, and used here alone
 
-    try:
-        yield
-    except CoveError as problem:
-        output.say(f"Error: {problem.message}")
-        if problem.hint:
-            output.say(f"Hint: {problem.hint}")
-        raise typer.Exit(output.USAGE if isinstance(problem, SettingsWrong) else output.FAILED) from None
+    with output.reporting(as_json=as_json):
+        try:
+            yield
+        except CoveError as problem:
+            output.failure(problem.message, code=problem.code, hint=problem.hint, as_json=as_json)
+            codes = {SettingsWrong: output.USAGE, Unavailable: output.AWAY}
+            raise typer.Exit(codes.get(type(problem), output.FAILED)) from None
+
+
+def _warn_of_unused_variables() -> None:
+    from cove.settings import unused_variables  # noqa: PLC0415 - see above
+
+    for name in unused_variables():
+        output.say(f"Warning: the variable {name} sets nothing: there is no such setting.")
 
 
 async def _serve(settings: Settings) -> None:

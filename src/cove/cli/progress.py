@@ -18,7 +18,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from cove.cli.output import one_line, size
+from cove.cli.output import one_line, say, size
 from cove.client import CoveClient, JobStatus
 from cove.client.download import Progress as Told
 
@@ -35,7 +35,15 @@ def phase_text(job: JobStatus) -> str:
 
 
 def watch_job(client: CoveClient, job_id: str, shown: Console) -> JobStatus:
-    """Follow a job to its end and give its last status."""
+    """Follow a job to its end and give its last status; a Ctrl-C ends the following alone."""
+    try:
+        return _watch(client, job_id, shown)
+    except KeyboardInterrupt:
+        say(f"The job goes on: cove status {job_id} --watch follows it, cove stop {job_id} ends it.")
+        raise
+
+
+def _watch(client: CoveClient, job_id: str, shown: Console) -> JobStatus:
     last: JobStatus | None = None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:

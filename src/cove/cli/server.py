@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Generator
 from typing import Final
@@ -95,11 +96,17 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as problem:
         raise SettingsWrong(
-            f"{host}:{port} cannot be listened on: {problem.strerror or problem}.",
+            f"{host}:{port} cannot be listened on: {_reason(problem)}.",
             hint="Set listen.host and listen.port, or stop what uses the port.",
         ) from None
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listening
+
+
+def _reason(problem: OSError) -> str:
+    if isinstance(problem, socket.gaierror) or not problem.errno:
+        return problem.strerror or str(problem)
+    return os.strerror(problem.errno)  # without what asyncio and socket add to it
 
 
 async def _first(serving: asyncio.Task[None], event: asyncio.Event) -> None:

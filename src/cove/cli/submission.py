@@ -113,12 +113,8 @@ def read_object(path: Path, what: str) -> dict[str, object]:
     return value
 
 
-def check(submission: Submission, *, orders_follow: bool = False) -> None:
+def check(submission: Submission) -> None:
     """See that the options fit together.
-
-    Args:
-        submission: What was given.
-        orders_follow: Missing orders are placed later.
 
     Raises:
         typer.BadParameter: They do not.
@@ -127,12 +123,12 @@ def check(submission: Submission, *, orders_follow: bool = False) -> None:
         raise typer.BadParameter("Give either --algorithm DID or --raw FILE.")
     if len(submission.orders) > len(submission.datasets):
         raise typer.BadParameter("There are more --order than --dataset.")
-    if orders_follow:
-        return
     if len(submission.orders) != len(submission.datasets):
-        raise typer.BadParameter("Give one --order for each --dataset, in the same order.")
+        raise typer.BadParameter("Give one --order for each --dataset: the transaction that ordered it.")
     if submission.algorithm is not None and submission.algorithm_order is None:
-        raise typer.BadParameter("A published algorithm needs its --algorithm-order.")
+        raise typer.BadParameter("A published algorithm needs its --algorithm-order: the transaction that ordered it.")
+    if submission.algorithm is None and submission.algorithm_order is not None:
+        raise typer.BadParameter("--algorithm-order goes with --algorithm; raw code is not ordered.")
 
 
 def environment_of(client: CoveClient, wanted: str | None) -> Environment:

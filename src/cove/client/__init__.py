@@ -21,6 +21,7 @@ from cove.client.errors import (
     Overloaded,
     ServerRefused,
     TooLarge,
+    UrlWrong,
 )
 from cove.client.signing import Signer
 from cove.wire import Environment, Initialized, ResultEntry
@@ -43,6 +44,7 @@ __all__ = [
     "ServerRefused",
     "Signer",
     "TooLarge",
+    "UrlWrong",
     "is_final",
     "succeeded",
 ]

@@ -95,7 +95,12 @@ class CoveClient:
     def root(self) -> wire.Root:
         """Give the root document, read once per client."""
         if self._root is None:
-            self._root = self._transport.ask(wire.Root, "GET", "/")
+            try:
+                self._root = self._transport.ask(wire.Root, "GET", "/")
+            except NotThere:
+                raise BadAnswer(
+                    f"What answers at {self._transport.shown} does not speak Cove's API.", hint="Check the URL."
+                ) from None
         return self._root
 
     def environments(self) -> dict[str, list[wire.Environment]]:
@@ -155,6 +160,8 @@ class CoveClient:
             owner: Jobs of this account; the signer's own when signed.
             signed: Prove who asks: the answer then has links, and reasons of jobs that are not named by id.
         """
+        if "" in (job_id, document_id, owner):  # the server would take it for "any"
+            return []
         query: dict[str, str | None] = {"jobId": job_id, "documentId": document_id, "consumerAddress": owner}
         path = self._path("computeStatus")
         if not signed:
@@ -320,9 +327,9 @@ class CoveClient:
         """Give an endpoint's path as the server's root document says."""
         entry = self.root().serviceEndpoints.get(name)
         if entry is None:
-            raise BadAnswer(f"The server at {self.base_url} does not offer {name}.")
+            raise BadAnswer(f"The server at {self._transport.shown} does not offer {name}.")
         if not entry[1].startswith("/"):
-            raise BadAnswer(f"The server at {self.base_url} names no path for {name}.")
+            raise BadAnswer(f"The server at {self._transport.shown} names no path for {name}.")
         return entry[1]
 
     def _signed(
@@ -347,6 +354,8 @@ class CoveClient:
         return {"consumerAddress": signer.address, "nonce": nonce, "signature": signer.sign(message)}
 
     def _wish(self, method: str, name: str, job_id: str | None, document_id: str | None) -> list[wire.StatusObject]:
+        if "" in (job_id, document_id):  # the server would take it for "any"
+            return []
         body = {key: value for key, value in (("jobId", job_id), ("documentId", document_id)) if value is not None}
         return self._signed(
             (job_id or "", document_id or ""),

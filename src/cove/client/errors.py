@@ -4,6 +4,7 @@
 
     ClientError
     |-- NotReachable        nothing answered at the address, or it broke off
+    |   +-- UrlWrong        the address is no URL
     |-- BadAnswer           something answered that is no Cove
     |-- ServerRefused       the server said no, with its reasons
     |   |-- NotThere        404: no such job, result or asset, or not yours
@@ -43,6 +44,10 @@ class ClientError(Exception):
 
 class NotReachable(ClientError):
     """Nothing answers at the address, or it stopped in the middle."""
+
+
+class UrlWrong(NotReachable):
+    """The address is no URL that a server can have."""
 
 
 class BadAnswer(ClientError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cove.client.errors import BadAnswer, NotReachable, TooLarge, refusal
+from cove.client.errors import BadAnswer, NotReachable, TooLarge, UrlWrong, refusal
 from cove.wire import ErrorBody
 
 MAX_ANSWER: Final = 64 << 20
@@ -18,6 +19,8 @@ _MAX_ERROR: Final = 1 << 20
 _MAX_SENTENCE: Final = 500
 _CHUNK: Final = 256 << 10
 _FIRST_ERROR: Final = 300
+_LAST_PORT: Final = 65535
+_USER: Final = re.compile(r"(?<=//)[^/]*@")
 _WORDS: Final[Mapping[int, str]] = {
     401: "The server wants a valid signature.",
     403: "The server forbids it.",
@@ -39,16 +42,17 @@ class Transport:
     Args:
         base_url: ``http://host:port``, with or without a path before the API's.
         timeout: Seconds to wait for a connection, and for the next bytes.
+
+    Raises:
+        UrlWrong: It is no such URL.
     """
 
     def __init__(self, base_url: str, timeout: float) -> None:
         self.base_url = base_url.rstrip("/")
-        try:
-            parsed = httpx2.URL(self.base_url)
-        except httpx2.InvalidURL:
-            raise NotReachable(f"{base_url!r} is no URL.", hint="It should look like http://127.0.0.1:8030") from None
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise NotReachable(f"{base_url!r} is no URL.", hint="It should look like http://127.0.0.1:8030")
+        #: The same for people: a password in it is hidden.
+        self.shown = _USER.sub("", self.base_url)
+        if not _is_base(self.base_url):
+            raise UrlWrong(f"{self.shown!r} is no URL of a server.", hint="It should look like http://127.0.0.1:8030")
         self._http = httpx2.Client(timeout=timeout, follow_redirects=False)
 
     def close(self) -> None:
@@ -80,12 +84,10 @@ class Transport:
                     _refuse(answer)
                 yield answer
         except httpx2.TimeoutException:
-            raise NotReachable(
-                f"{self.base_url} did not answer in time.", hint="Try again, or check the URL."
-            ) from None
+            raise NotReachable(f"{self.shown} did not answer in time.", hint="Try again, or check the URL.") from None
         except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as problem:
             raise NotReachable(
-                f"{self.base_url} cannot be reached: {_reason(problem)}.",
+                f"{self.shown} cannot be reached: {_reason(problem)}.",
                 hint="Check the URL and that Cove runs there.",
             ) from None
 
@@ -128,7 +130,7 @@ class Transport:
             return adapter.validate_json(content)
         except ValidationError:
             raise BadAnswer(
-                f"What answers at {self.base_url} does not speak Cove's API ({method} {path}).",
+                f"What answers at {self.shown} does not speak Cove's API ({method} {path}).",
                 hint="Check the URL, and that client and server are of one version.",
             ) from None
 
@@ -147,6 +149,17 @@ def bounded(answer: httpx2.Response, limit: int) -> bytes:
     return bytes(parts)
 
 
+def _is_base(url: str) -> bool:
+    """Say whether paths can be put behind a URL, and a server be asked for them."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return False
+    found = parsed.scheme in {"http", "https"} and bool(parsed.host) and "%" not in parsed.host
+    port = 1 if parsed.port is None else parsed.port
+    return found and 0 < port <= _LAST_PORT and not parsed.query and not parsed.fragment
+
+
 def _json(document: BaseModel | Mapping[str, object]) -> bytes:
     if isinstance(document, BaseModel):
         return document.model_dump_json(exclude_none=True).encode()
@@ -159,6 +172,8 @@ def _text(value: str | int | bool | None) -> str:  # noqa: FBT001 - a parameter'
 
 def _reason(problem: Exception) -> str:
     if isinstance(problem, httpx2.ConnectError):
+        if "WRONG_VERSION_NUMBER" in str(problem):
+            return "what answers there does not speak TLS, so that its URL begins with http://"
         return str(problem).split("]")[-1].strip().rstrip(".").lower() or "no connection"
     if isinstance(problem, httpx2.DecodingError):
         return "its answer is damaged"

@@ -20,6 +20,8 @@ from eth_utils.address import to_checksum_address
 
 _REVERT_TEXT: Final = bytes.fromhex("08c379a0")
 _REVERT_PANIC: Final = bytes.fromhex("4e487b71")
+#: How nodes say that an account is too poor: geth and anvil, hardhat, py-evm.
+_NO_COIN: Final = ("insufficient", "sender does not have enough", "doesn't have enough", "cannot afford")
 _FIRST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 2.0
 
@@ -244,7 +246,7 @@ def _explain(method: str, error: Mapping[str, Any]) -> str:
     reason = _reason(data) if isinstance(data, str) else ""
     if reason:
         return f"The contract refused: {reason}."
-    if "insufficient" in message.lower() or "sender does not have enough" in message.lower():
+    if any(words in message.lower() for words in _NO_COIN):
         return f"The account has not enough of the chain's coin to pay for gas ({message})."
     if "revert" in message.lower():
         return f"The contract refused without a reason ({message})."

@@ -11,7 +11,18 @@ from typing import Final
 from urllib.parse import unquote
 
 from cove.core.errors import Refused
-from cove.core.files import FileObject, LocalFile
+from cove.core.files import (
+    CONTRACT_NAME,
+    GRAPHQL_NAME,
+    ArweaveFile,
+    ContractFile,
+    FileObject,
+    GraphqlFile,
+    IpfsFile,
+    LocalFile,
+    S3File,
+    UrlFile,
+)
 from cove.core.job import Container, InputAsset, Package
 from cove.core.json_form import members
 from cove.core.public_ddo import minimal_document
@@ -164,12 +175,24 @@ def _flat(names: Sequence[str], files: Sequence[Sequence[FileObject]]) -> list[P
 
 def _file_name(file: FileObject) -> str:
     """Give the last part of a file's URL or path, as a safe name; empty where there is none."""
-    if isinstance(file, LocalFile):
-        last = file.path.rpartition("/")[2]
-    else:
-        last = unquote(parse_url(file.url).path.rpartition("/")[2], errors="replace")
-    name = _UNSAFE_IN_NAME.sub("_", last).encode("utf-8")[:_MAX_NAME].decode("utf-8", "ignore")
+    name = _UNSAFE_IN_NAME.sub("_", _last_part(file)).encode("utf-8")[:_MAX_NAME].decode("utf-8", "ignore")
     return "" if name in {".", ".."} else name
+
+
+def _last_part(file: FileObject) -> str:
+    match file:
+        case LocalFile():
+            return file.path.rpartition("/")[2]
+        case UrlFile():
+            return unquote(parse_url(file.url).path.rpartition("/")[2], errors="replace")
+        case S3File():
+            return file.object_key.rpartition("/")[2]
+        case GraphqlFile():
+            return GRAPHQL_NAME
+        case ContractFile():
+            return CONTRACT_NAME
+        case IpfsFile() | ArweaveFile():
+            return ""  # the only name that these have is the one that gives the file away
 
 
 def _free_name(name: str, is_taken: Callable[[str], bool]) -> str:

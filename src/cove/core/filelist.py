@@ -11,9 +11,22 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from cove.core import json_form
+from cove.core.contractcall import parse_function
 from cove.core.errors import Invalid, Refused
-from cove.core.files import FileList, FileObject, LocalFile, UrlFile
+from cove.core.files import (
+    ArweaveFile,
+    ContractFile,
+    FileList,
+    FileObject,
+    GraphqlFile,
+    IpfsFile,
+    LocalFile,
+    S3File,
+    UrlFile,
+)
+from cove.core.graphql import MAX_QUERY, is_query
 from cove.core.messages import parse_address
+from cove.core.sigv4 import AwsKey
 from cove.core.weburl import parse_url
 
 MAX_FILES: Final = 1000
@@ -26,6 +39,14 @@ _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,8192}")
 _ROOT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LONGEST_PATH: Final = 4096
 _LONGEST_NAME: Final = 255
+_CID: Final = re.compile(r"Qm[1-9A-HJ-NP-Za-km-z]{44}|b[a-z2-7]{8,112}", re.ASCII)
+_ARWEAVE_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", re.ASCII)
+_REGION: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9._~+-]{1,128}", re.ASCII)
+_SECRET_KEY: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
+_LONGEST_OBJECT_KEY: Final = 1024
+_HIGHEST_CHAIN: Final = 2**53
 _OUR_HEADERS: Final = frozenset(
     {
         "accept-encoding",
@@ -77,8 +98,24 @@ def parse_file(value: object, field: str) -> FileObject:
             return _url_file(body, field)
         case "local":
             return _local_file(body, field)
+        case "ipfs":
+            return IpfsFile(_matching(body, "hash", field, _CID, "an IPFS CID of version 0 (Qm..) or 1 (b..)"))
+        case "arweave":
+            wanted = "the 43 characters of an Arweave transaction's id"
+            return ArweaveFile(_matching(body, "transactionId", field, _ARWEAVE_ID, wanted))
+        case "graphql":
+            return _graphql_file(body, field)
+        case "smartcontract":
+            return ContractFile(
+                json_form.whole_number(body.get("chainId"), f"{field}.chainId", least=1, most=_HIGHEST_CHAIN),
+                parse_address(body.get("address"), f"{field}.address"),
+                parse_function(body.get("abi"), f"{field}.abi"),
+            )
+        case "s3":
+            return _s3_file(json_form.mapping(body.get("s3Access"), f"{field}.s3Access"), f"{field}.s3Access")
         case _:
-            raise Invalid({f"{field}.type": ["This file type is not served here; use url or local."]})
+            known = "url, local, ipfs, arweave, graphql, smartcontract or s3"
+            raise Invalid({f"{field}.type": [f"This file type is not served here; use {known}."]})
 
 
 def bound_to(listed: FileList, datatoken: str, nft: str) -> None:
@@ -105,7 +142,9 @@ def bound_to(listed: FileList, datatoken: str, nft: str) -> None:
 
 
 def attach_userdata(file: FileObject, userdata: str) -> FileObject:
-    """Give a file object with the consumer's parameters, which only ``url`` files take.
+    """Give a file object with the consumer's parameters, where its type takes any.
+
+    They become the query parameters of ``url``, the variables of ``graphql`` and the arguments of ``smartcontract``.
 
     Args:
         file: As the owner wrote it.
@@ -116,7 +155,11 @@ def attach_userdata(file: FileObject, userdata: str) -> FileObject:
     """
     parameters = userdata or "{}"
     json_form.mapping(json_form.load(parameters, "userdata", limit=MAX_USERDATA), "userdata")
-    return replace(file, userdata=parameters) if isinstance(file, UrlFile) else file
+    match file:
+        case UrlFile() | GraphqlFile() | ContractFile():
+            return replace(file, userdata=parameters)
+        case LocalFile() | IpfsFile() | ArweaveFile() | S3File():
+            return file
 
 
 def _files(value: object) -> tuple[FileObject, ...]:
@@ -127,12 +170,63 @@ def _files(value: object) -> tuple[FileObject, ...]:
 
 
 def _url_file(body: Mapping[str, object], field: str) -> UrlFile:
-    url = json_form.text(body.get("url"), f"{field}.url")
+    url = _url(body.get("url"), f"{field}.url")
+    return UrlFile(url, _method(body.get("method"), f"{field}.method"), _headers(body.get("headers"), field))
+
+
+def _url(value: object, field: str) -> str:
+    url = json_form.text(value, field)
     try:
         parse_url(url)
     except ValueError as problem:
-        raise json_form.wrong(f"{field}.url", str(problem)) from None
-    return UrlFile(url, _method(body.get("method"), f"{field}.method"), _headers(body.get("headers"), field))
+        raise json_form.wrong(field, str(problem)) from None
+    return url
+
+
+def _matching(body: Mapping[str, object], name: str, field: str, form: re.Pattern[str], wanted: str) -> str:
+    text = json_form.text(body.get(name), f"{field}.{name}")
+    if form.fullmatch(text) is None:
+        raise json_form.wrong(f"{field}.{name}", wanted)
+    return text
+
+
+def _graphql_file(body: Mapping[str, object], field: str) -> GraphqlFile:
+    query = json_form.text(body.get("query"), f"{field}.query")
+    if len(query) > MAX_QUERY:
+        raise json_form.wrong(f"{field}.query", f"a query of at most {MAX_QUERY} characters")
+    if not is_query(query):
+        raise json_form.wrong(f"{field}.query", "a GraphQL query; mutations and subscriptions are not sent")
+    return GraphqlFile(_url(body.get("url"), f"{field}.url"), query, _headers(body.get("headers"), field))
+
+
+def _s3_file(body: Mapping[str, object], field: str) -> S3File:
+    endpoint = _url(body.get("endpoint"), f"{field}.endpoint")
+    if "?" in endpoint or "#" in endpoint:
+        raise json_form.wrong(f"{field}.endpoint", "the URL of an S3 service, without a query")
+    given = json_form.optional_text(body.get("region"), f"{field}.region")
+    region = _matching(body, "region", field, _REGION, "a region") if given else "us-east-1"
+    key = AwsKey(
+        region,
+        _matching(body, "accessKeyId", field, _KEY_ID, "the id of an access key"),
+        _matching(body, "secretAccessKey", field, _SECRET_KEY, "a secret access key"),
+    )
+    bucket = _matching(body, "bucket", field, _BUCKET, "the name of a bucket")
+    style = body.get("forcePathStyle")
+    path_style = True if style is None else json_form.flag(style, f"{field}.forcePathStyle")
+    return S3File(endpoint, bucket, _object_key(body.get("objectKey"), f"{field}.objectKey"), key, path_style)
+
+
+def _object_key(value: object, field: str) -> str:
+    text = json_form.text(value, field)
+    try:
+        length = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        length = 0
+    if not 0 < length <= _LONGEST_OBJECT_KEY or not text.isprintable() or {".", ".."} & set(text.split("/")):
+        raise json_form.wrong(
+            field, f"an object's key of at most {_LONGEST_OBJECT_KEY} bytes, without . and .. as names"
+        )
+    return text
 
 
 def _method(value: object, field: str) -> Literal["GET", "POST"]:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+from cove.core.contractcall import ContractFunction
+from cove.core.sigv4 import AwsKey
+
+GRAPHQL_NAME: Final = "graphql.json"
+"""Name of what a query gives; its URL names the server's interface and no file."""
+CONTRACT_NAME: Final = "smartcontract.json"
+"""Name of what a contract's function gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,60 @@ class LocalFile:
     path: str = field(repr=False)
 
 
-FileObject = UrlFile | LocalFile
+@dataclass(frozen=True, slots=True)
+class IpfsFile:
+    """A file in IPFS, fetched through the provider's gateway."""
+
+    #: CID, version 0 or 1. Whoever knows it has the file.
+    hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ArweaveFile:
+    """A file in Arweave, fetched through the provider's gateway."""
+
+    #: 43 characters of base64url. Whoever knows it has the file.
+    transaction_id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphqlFile:
+    """What a GraphQL query gives. The URL, the query and the headers are secrets."""
+
+    url: str = field(repr=False)
+    query: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: JSON object of the consumer's parameters, sent as the query's variables; ``{}`` for none.
+    userdata: str = field(default="{}", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFile:
+    """What a view of a smart contract gives."""
+
+    chain_id: int = field(repr=False)
+    #: Of the contract.
+    address: str = field(repr=False)
+    function: ContractFunction = field(repr=False)
+    #: JSON object of the consumer's parameters: the function's arguments by their names; ``{}`` for none.
+    userdata: str = field(default="{}", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class S3File:
+    """An object in a bucket of S3, or of a server that speaks as S3 does. All of it is secret."""
+
+    #: http or https URL of the service, without the bucket.
+    endpoint: str = field(repr=False)
+    bucket: str = field(repr=False)
+    #: Key of the object, not encoded.
+    object_key: str = field(repr=False)
+    key: AwsKey = field(repr=False)
+    #: False: the bucket is a part of the host name, not of the path.
+    path_style: bool = field(default=True, repr=False)
+
+
+FileObject = UrlFile | LocalFile | IpfsFile | ArweaveFile | GraphqlFile | ContractFile | S3File
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +108,7 @@ class FileFacts:
 
     #: False when it cannot be reached now.
     valid: bool
-    #: Name of the type in file objects: ``url``, ``local``.
+    #: Name of the type in file objects: ``url``, ``local``, ``ipfs``.
     type: str
     #: Bytes; None when the source does not say.
     content_length: int | None = None

@@ -68,7 +68,7 @@ class Tokens:
                 algorithms=[_ALGORITHM],
                 options={"verify_exp": False, "require": ["exp", "address", "jti"]},
             )
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, UnicodeError):
             raise BadSignature("Token is invalid.", hint="Make a new one with createAuthToken.") from None
         facts = TokenFacts(str(claims["address"]), int(claims["exp"]), str(claims["jti"]))
         if now >= facts.expires:

@@ -143,6 +143,14 @@ class EvmLedger:
         answer = await self._reading(self._ask(wallet, asked))
         return answer is not None and answer[:32] == _ERC1271_MAGIC.ljust(32, b"\0")
 
+    async def call(self, to: str, data: bytes) -> bytes | None:
+        """Give what a contract returns to a call that changes nothing; None when it refused. See ``cove.ports``.
+
+        Raises:
+            Unavailable: The chain does not answer.
+        """
+        return await self._reading(self._ask(to, "0x" + data.hex()))
+
     async def close(self) -> None:
         """Let go of connections."""
         await self._rpc.close()

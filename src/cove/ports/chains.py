@@ -89,6 +89,17 @@ class Ledger(Protocol):
         """Ask a contract wallet (ERC-1271) whether it signed a 32-byte digest; False when it is no contract."""
         ...
 
+    async def call(self, to: str, data: bytes) -> bytes | None:
+        """Give what a contract returns to a call that changes nothing; empty where there is no contract.
+
+        None when the contract refused (reverted).
+
+        Args:
+            to: Address of the contract.
+            data: Selector of the function and its encoded arguments.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

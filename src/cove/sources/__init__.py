@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from cove.core.errors import DataMissing
-from cove.core.files import FileObject, LocalFile, UrlFile
+from cove.core.files import ArweaveFile, ContractFile, FileObject, GraphqlFile, IpfsFile, LocalFile, S3File, UrlFile
 from cove.ports import FileSource
 
 SOURCES: Final[Mapping[str, str]] = {
     "url": "cove.sources.url:UrlSource",
     "local": "cove.sources.local:LocalSource",
+    "ipfs": "cove.sources.ipfs:IpfsSource",
+    "arweave": "cove.sources.arweave:ArweaveSource",
+    "graphql": "cove.sources.graphql:GraphqlSource",
+    "smartcontract": "cove.sources.smartcontract:ContractSource",
+    "s3": "cove.sources.s3:S3Source",
 }
 """Type of file objects, and the class that brings them. A new type is a line here, a class, and a run of
 ``tests/contract/test_file_source.py``."""
@@ -24,6 +29,16 @@ def type_of(file: FileObject) -> str:
             return "url"
         case LocalFile():
             return "local"
+        case IpfsFile():
+            return "ipfs"
+        case ArweaveFile():
+            return "arweave"
+        case GraphqlFile():
+            return "graphql"
+        case ContractFile():
+            return "smartcontract"
+        case S3File():
+            return "s3"
 
 
 def source_for(file: FileObject, sources: Mapping[str, FileSource]) -> FileSource:

@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Timer
 from typing import Final
@@ -38,6 +38,10 @@ class Request:
     url: WebUrl = field(repr=False)
     method: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: Sent with POST alone.
+    body: bytes = field(default=b"", repr=False)
+    #: Gives the headers that sign the request, right before it is sent; never for where a redirect leads.
+    sign: Callable[[Request], tuple[tuple[str, str], ...]] | None = field(default=None, repr=False)
 
 
 class Line:
@@ -179,11 +183,11 @@ def _ask(connected: socket.socket, request: Request) -> http.client.HTTPResponse
     connection.putheader("Host", request.url.authority)
     connection.putheader("Connection", "close")
     connection.putheader("Accept-Encoding", "identity")
-    for name, value in request.headers:
+    for name, value in (*request.headers, *(request.sign(request) if request.sign else ())):
         connection.putheader(name, value)
     if request.method == "POST":
-        connection.putheader("Content-Length", "0")
-    connection.endheaders()
+        connection.putheader("Content-Length", str(len(request.body)))
+    connection.endheaders(request.body or None)
     return connection.getresponse()
 
 

@@ -109,16 +109,32 @@ class UrlSource:
     def info(self, file: FileObject) -> FileFacts:
         """Look at a file: HEAD first, then one byte of it for servers that refuse HEAD. See ``cove.ports``."""
         try:
-            request = _request(file, ())
-            answer = self._look(request, time.monotonic() + self._limits.stall_seconds)
-            answer.close()
-            return self._facts(answer, request.url)
+            return self.look(_request(file))
         except DataMissing:
             return FileFacts(valid=False, type="url")
 
     def open(self, file: FileObject, offset: int = 0) -> UrlReader:
         """Open a file; a server that ignores ranges is read up to the offset. See ``cove.ports``."""
-        request = _request(file, (("Range", f"bytes={offset}-"),) if offset else ())
+        return self.fetch(_request(file), offset)
+
+    def look(self, request: Request) -> FileFacts:
+        """Look at what a request gives, as :meth:`info` does; also for other types that are fetched in the end.
+
+        Raises:
+            DataMissing: It cannot be reached.
+        """
+        answer = self._look(request, time.monotonic() + self._limits.stall_seconds)
+        answer.close()
+        return self._facts(answer, request.url)
+
+    def fetch(self, request: Request, offset: int = 0) -> UrlReader:
+        """Open what a request gives, as :meth:`open` does.
+
+        Raises:
+            DataMissing: It cannot be had.
+        """
+        if offset:
+            request = replace(request, headers=(*request.headers, ("Range", f"bytes={offset}-")))
         answer = self._ask(request, time.monotonic() + self._limits.stall_seconds)
         try:
             return self._reader(answer, offset)
@@ -210,14 +226,14 @@ def too_large() -> DataMissing:
     return DataMissing("The file is larger than the provider fetches.", hint="url.max_bytes in the settings limits it.")
 
 
-def _request(file: FileObject, headers: tuple[tuple[str, str], ...]) -> Request:
+def _request(file: FileObject) -> Request:
     if not isinstance(file, UrlFile):
         raise DataMissing("The file is not of type url.")
     try:
         url = with_parameters(parse_url(file.url), file.userdata)
     except ValueError:
         raise DataMissing("The file's URL or its parameters are malformed.") from None
-    return Request(url, file.method, (*file.headers, *headers))
+    return Request(url, file.method, file.headers)
 
 
 def _redirected(request: Request, answer: Answer) -> Request:
@@ -227,10 +243,12 @@ def _redirected(request: Request, answer: Answer) -> Request:
         raise DataMissing("The source redirects to a malformed URL.") from None
     if request.url.scheme == "https" and url.scheme != "https":
         raise DataMissing("The source redirects from https to http.")
+    if request.body and (answer.status not in _KEEPS_METHOD or url.origin != request.url.origin):
+        raise DataMissing("The source redirects a query to where it was not meant to go.")
     method = request.method if answer.status in _KEEPS_METHOD or request.method == "HEAD" else "GET"
     # The owner's headers hold their keys: they go to the server that they were meant for, and to no other.
     headers = request.headers if url.origin == request.url.origin else _own_headers(request)
-    return Request(url, method, headers)
+    return Request(url, method, headers, request.body)
 
 
 def _own_headers(request: Request) -> tuple[tuple[str, str], ...]:

@@ -200,6 +200,14 @@ async def test_contract_wallets_are_asked(ocean: Ocean) -> None:
     assert not await ledger.valid_wallet_signature(ocean.addresses.factory, b"\1" * 32, b"")
 
 
+async def test_a_contract_is_called(ocean: Ocean) -> None:
+    ledger = ocean.ledger()
+    decimals = bytes.fromhex("313ce567")
+    assert await ledger.call(ocean.addresses.fee_token, decimals) == (18).to_bytes(32)
+    assert await ledger.call(ocean.addresses.fee_token, b"\xff" * 4) is None
+    assert await ledger.call(ocean.stranger.address, decimals) == b""
+
+
 async def test_another_chain_is_never_read(ocean: Ocean) -> None:
     ledger = EvmLedger(ocean.chain, 1, ocean.addresses.factory, recover=recover)
     with pytest.raises(Unavailable, match="serves chain 8996"):

@@ -23,7 +23,6 @@ from cove.stores import (
 from cove.stores.database import sqlite_url
 from cove.stores.tables import metadata
 
-
 NOW = 1_000.0
 """The time of the token stores."""
 

@@ -77,6 +77,15 @@ async def test_a_stop_whose_signature_leaves_the_nonce_out(site: Site, alice: Co
     assert (await site.http.put(COMPUTE, json={**sent, "nonce": "6"})).status_code == 200
 
 
+async def test_such_a_stop_of_a_job_that_is_not_there_finds_nothing(site: Site, alice: Consumer, bob: Consumer) -> None:
+    missing = "0" * 32
+    answer = await site.http.put(COMPUTE, json=body(alice, missing, missing, nonce="5"))
+    assert (answer.status_code, answer.json()) == (200, [])
+    forged = body(bob, missing, missing, nonce="6") | {"consumerAddress": alice.account.address}
+    assert (await site.http.put(COMPUTE, json=forged)).status_code == 400
+    assert await last_nonce(site, alice) == "5"
+
+
 async def test_such_a_stop_does_not_reach_a_restarted_job(site: Site, alice: Consumer) -> None:
     job = await site.add(owner=alice.account.address)
     store = site.cove.parts.store

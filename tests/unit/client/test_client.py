@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cove.cli import build_app
-from cove.client import BadAnswer, CoveClient, DownloadBroken, NotReachable, NotThere, Overloaded, Signer
+from cove.client import BadAnswer, CoveClient, DownloadBroken, NotReachable, NotThere, Overloaded, Signer, UrlWrong
 from cove.wire import SERVICE_ENDPOINTS
 
 KEY = "4c" * 32
@@ -178,3 +178,29 @@ def test_commands_against_a_server(house: House, tmp_path: Path) -> None:
     assert run.invoke(app, ["status", JOB]).exit_code == 4
     house.status_code = 400
     assert run.invoke(app, ["status", JOB]).exit_code == 3
+
+
+def test_an_empty_id_is_no_job_and_never_all_of_them(client: CoveClient, house: House) -> None:
+    assert client.status("") == client.stop("") == client.delete("") == client.delete(document_id="") == []
+    with pytest.raises(NotThere):
+        client.job("")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "here", "ftp://h", "http://", "http://h:x", "http://h:0", "http://h:99999", "http://a b", "http://h/?a=b"],
+)
+def test_what_is_no_url_is_said_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(UrlWrong, match="no URL of a server"):
+        CoveClient(url)
+
+
+def test_a_password_in_the_url_is_never_shown() -> None:
+    with CoveClient("http://me:word@127.0.0.1:1") as nobody, pytest.raises(NotReachable) as caught:
+        nobody.environments()
+    assert "word" not in caught.value.message
+
+
+def test_another_program_at_the_url_is_no_cove(house: House) -> None:
+    with CoveClient(f"http://127.0.0.1:{house.server_port}/below") as other, pytest.raises(BadAnswer, match="API"):
+        other.environments()

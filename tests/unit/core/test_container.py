@@ -9,9 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cove.core.container import Plan, check_container, custom_data, plan
+from cove.core.contractcall import ContractFunction
 from cove.core.errors import Invalid, Refused
-from cove.core.files import FileObject, LocalFile, UrlFile
+from cove.core.files import (
+    ArweaveFile,
+    ContractFile,
+    FileObject,
+    GraphqlFile,
+    IpfsFile,
+    LocalFile,
+    S3File,
+    UrlFile,
+)
 from cove.core.job import Container, InputAsset, Package
+from cove.core.sigv4 import AwsKey
 
 ALGORITHM = InputAsset("did:op:cc", "0", None, '{"id": "did:op:cc"}')
 PACKAGE = Package((InputAsset("did:op:aa", "1", None, '{"id": "did:op:aa"}'),), ALGORITHM, Container("image"))
@@ -122,6 +133,17 @@ def test_flat_names_are_never_equal() -> None:
     ]  # fmt: skip
     assert dict(layout.environment)["DIDS"] == "[]"
     assert targets(layout)["/data/inputs/algoCustomData.json"].content == b"{}"
+
+
+def test_no_flat_name_tells_a_secret() -> None:
+    files: list[FileObject] = [
+        IpfsFile("Qms3cret"), ArweaveFile("s3cret"), GraphqlFile("http://h/s3cret", "{ s3cret }"),
+        ContractFile(1, "0xs3cret", ContractFunction("s3cret", (), ())),
+        S3File("http://h", "s3cret", "s3cret/rows é.csv", AwsKey("r", "k", "s")),
+    ]  # fmt: skip
+    layout = plan(replace(PACKAGE, layout="flat"), [files], [FILE])
+    names = [place.target.removeprefix("/data/inputs/") for place in layout.places[: len(files)]]
+    assert names == ["0", "0.1", "graphql.json", "smartcontract.json", "rows é.csv"]
 
 
 @given(st.lists(st.text(min_size=1, max_size=300), max_size=8))

@@ -77,9 +77,10 @@ def routes(house: Cove) -> APIRouter:
             "properties": {
                 "did": {"type": "string", "description": "DID of an asset, with serviceId; or a file object instead"},
                 "serviceId": {"type": "string"},
-                "type": {"type": "string", "description": "url"},
+                "type": {"type": "string", "description": "url, ipfs, arweave, graphql, smartcontract or s3"},
                 "url": {"type": "string"},
                 "method": {"type": "string"},
+                "userdata": {"type": "object", "description": "Consumer's parameters, with a file object"},
                 "checksum": {"type": "boolean", "description": "Give the sha256 too"},
             },
         }}}}},

@@ -156,7 +156,7 @@ async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *
 
     Such a signature covers the job alone. It is accepted for a stop, where the nonce is still taken: whoever saw it and
     sends it again with a greater nonce can stop that one job again, which changes nothing unless its owner restarted
-    it. A restarted job is therefore not stopped that way.
+    it. A restarted job is therefore not stopped that way. A job that is not there is found out like any other.
     """
     try:
         return await _prove(house, request, chosen)
@@ -165,7 +165,7 @@ async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *
             raise
         attempt = await house.jobs.attempt_of(messages.parse_job_id(chosen.jobId))
         text = f"{chosen.consumerAddress}{chosen.jobId}"
-        if attempt != 1 or not verify_text(text, chosen.signature, auth.address(chosen.consumerAddress)):
+        if attempt not in {None, 1} or not verify_text(text, chosen.signature, auth.address(chosen.consumerAddress)):
             raise
     account = auth.address(chosen.consumerAddress)
     await auth.take_nonce(house, account, messages.parse_nonce(chosen.nonce))

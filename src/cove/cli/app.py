@@ -1,0 +1,102 @@
+"""Puts the commands together, and sees that whatever ends one is a sentence and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from cove.cli import consumer, output, owner
+
+_EPILOG = (
+    "Exit codes: 0 done; 1 the job failed, or a check or this machine did; 2 wrong usage or settings; 3 refused by the "
+    "server; 4 the server or something behind it does not answer, try again; 5 not found; 130 Ctrl-C."
+)
+
+
+def build() -> typer.Typer:
+    """Give the application."""
+    app = typer.Typer(
+        name="cove",
+        help="Runs other people's algorithms on private data, and lets nothing out but checked results.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_options)
+    for command in consumer.COMMANDS:
+        app.command(rich_help_panel="For consumers")(command)
+    for name, owned in owner.COMMANDS:
+        app.command(name, rich_help_panel="For owners")(owned)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and give its exit code.
+
+    Args:
+        arguments: Of the command line, without the program's name.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = typer.main.get_command(build()).main(list(arguments), prog_name="cove", standalone_mode=False)
+        sys.stdout.flush()
+    except TyperException as problem:
+        return _usage(problem, as_json="--json" in arguments)
+    except typer.Abort:
+        return output.INTERRUPTED
+    except OSError as problem:
+        return _no_output(problem)
+    return code if isinstance(code, int) else output.OK
+
+
+def _options(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=_version)
+    ] = False,
+) -> None:
+    del show_version
+
+
+def _version(wish: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wish:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and used here alone
+
+        typer.echo(f"cove {version('cove')}")
+        raise typer.Exit
+
+
+def _usage(problem: TyperException, *, as_json: bool) -> int:
+    """Say what is wrong with the command line."""
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context is not None else "cove"
+    text = problem.format_message().removeprefix("Invalid value: ").rstrip(".") + "."
+    if context is not None and not problem.message:  # no command: typer prints the help when it is asked for it
+        typer.echo(context.get_help(), nl=False)
+        return output.USAGE
+    output.failure(text, code="usage", hint=f"{command} --help lists what there is.", as_json=as_json)
+    return output.USAGE
+
+
+def _no_output(problem: OSError) -> int:
+    """Say that an answer could not be written, and see that nothing is tried again at the process's end."""
+    with contextlib.suppress(OSError):
+        if not isinstance(problem, BrokenPipeError):
+            output.say(f"Error: This machine refuses to take the answer: {problem.strerror or problem}.")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    return output.FAILED
