@@ -1,0 +1,54 @@
+"""One chain and one Cove for all tests of this folder; they are skipped where their parts are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+from tests.compat.world import (
+    ALGORITHM,
+    BOOK,
+    INSTALLED,
+    OTHER_TABLE,
+    TABLE,
+    World,
+    anvil,
+    deploy,
+    publish_assets,
+    settings_text,
+)
+from tests.support.http_server import serving
+from tests.support.programs import running
+
+
+@pytest.fixture(scope="session")
+def rpc() -> Iterator[str]:
+    """Give the URL of a chain: anvil's, with blocks as transactions come."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not there: apt-get install nodejs npm, then run tests/compat/install.sh")
+    if not INSTALLED.is_file():
+        pytest.skip("ocean.js and anvil are not there: run tests/compat/install.sh (it needs npm)")
+    with anvil() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def world(rpc: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Serve two tables, an algorithm and a book; tests share them, so each starts jobs of its own."""
+    folder = tmp_path_factory.mktemp("compat")
+    with serving() as files:
+        for name, content in (("table.csv", TABLE), ("other.csv", OTHER_TABLE), ("book.txt", BOOK)):
+            files.serve(content, f"/{name}", headers="Content-Type: text/csv\r\n")
+        files.serve(ALGORITHM.encode(), "/algorithm.py")
+        addresses = asyncio.run(deploy(rpc))
+        settings = folder / "cove.toml"
+        settings.write_text(settings_text(rpc, addresses, folder, files.port))
+        with running("serve", "--settings", settings) as service:
+            url = service.line(r"listening on (http://\S+)")[1]
+            assets = asyncio.run(publish_assets(rpc, addresses, url, files))
+            yield World(url, rpc, addresses, files, *assets)
+            service.signal(signal.SIGTERM)
+            assert service.end() == 0
