@@ -53,6 +53,8 @@ class Steps:
         self.parts = parts
         #: Jobs whose data is being brought by this process.
         self.provisioning: dict[JobId, Progress] = {}
+        #: Runs that this process made ready; an earlier service's are read from their workspaces.
+        self._ready: dict[JobId, Run] = {}
 
     def engine(self, job: Job) -> Engine:
         """Give the engine that runs a job.
@@ -78,7 +80,7 @@ class Steps:
         progress = self.provisioning[job.id] = Progress()
         try:
             package = unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
-            digests = await asyncio.to_thread(self._provision, job, package, progress)
+            run, digests = await asyncio.to_thread(self._provision, job, package, progress)
         except provisioning.Interrupted:
             return None
         except NoSpace:
@@ -97,9 +99,10 @@ class Steps:
             message = f"{changed} changed since the first run: restart with refreshInputs to accept that."
             await asyncio.to_thread(self._note, job, message)
             return _failed(job, Outcome.PROVIDER_FAILED, "inputs_changed", message)
+        self._ready[job.id] = run
         return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
 
-    def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[tuple[str, str], ...]:
+    def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[Run, tuple[tuple[str, str], ...]]:
         folder = self.parts.workspace(job.id)
         with provisioning.space_errors():
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +116,7 @@ class Steps:
                 # At once, not at the end of the job: on a full disk nothing could be written any more, not even that.
                 _remove_all_but(folder, log)
                 raise
-        return brought.digests
+        return run, brought.digests
 
     async def submit(self, job: Job) -> Job | None:
         """Start the run; None when it is started, and the engine is to be looked at."""
@@ -121,7 +124,9 @@ class Steps:
         for number in range(1, job.attempt):
             await engine.remove(run_id(job.id, number))
         try:
-            run = await asyncio.to_thread(self._run_of, job)
+            run = self._ready.get(job.id)
+            if run is None:
+                run = await asyncio.to_thread(self._run_of, job)
             await engine.submit(replace(run, id=job.run_id))
         except FileNotFoundError:
             return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
@@ -189,6 +194,7 @@ class Steps:
 
     async def clean(self, job: Job) -> None:
         """Leave nothing of the run behind but the released results."""
+        self._ready.pop(job.id, None)
         engine = self.engine(job)
         for number in range(1, job.attempt + 1):
             await engine.remove(run_id(job.id, number))
