@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -142,7 +142,8 @@ class Root(BaseModel):
     chainIds: list[int]  # noqa: N815
     providerAddress: str  # noqa: N815
     providerAddresses: dict[str, str]  # noqa: N815
-    serviceEndpoints: dict[str, tuple[str, str]]  # noqa: N815
+    #: Method and path of each endpoint; a list of two, which every reader of OpenAPI can describe.
+    serviceEndpoints: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]  # noqa: N815
 
 
 class NonceAnswer(BaseModel):
