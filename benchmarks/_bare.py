@@ -37,19 +37,21 @@ class Bare:
 
     Args:
         folder: Takes the algorithm, its input and its outputs; others may enter it.
+        limited: False leaves out the cgroups and the user of its own: bubblewrap and nothing else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, limited: bool = True) -> None:
         self._folder = folder
         (folder / "algorithm").write_text(ALGORITHM)
         (folder / "table").write_text(TABLE)
         entries, _ = images.root_of({"host": ImageSource("host")}, Container("host"), "")
         root = [(place, source) for place, source in entries if not source.startswith(plan.BASE)]
         self._filter = seccomp.program() or b""
-        self._limits = host.Limits.of_this_host()
+        self._limits = host.Limits.of_this_host() if limited else host.Limits(())
+        self._drops = limited and os.getuid() == 0
         self._numbers = itertools.count()
         self._groups: list[str] = []
-        drop = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"] if os.getuid() == 0 else []
+        drop = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"] if self._drops else []
         self._command = [
             *drop, host.bubblewrap(), "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000",
             "--disable-userns", "--die-with-parent", "--new-session", "--cap-drop", "ALL", *_binds(root),
@@ -65,7 +67,7 @@ class Bare:
         began = time.perf_counter()
         outputs = self._folder / f"outputs-{next(self._numbers)}"
         outputs.mkdir()
-        if os.getuid() == 0:
+        if self._drops:
             os.chown(outputs, UID, UID)
         reading = os.memfd_create("filter")
         try:

@@ -3,7 +3,8 @@
     python benchmarks/queued.py [--jobs 500] [--rounds 3] [--folder /tmp]
 
 The jobs are stored first (their orders were checked when they were accepted), then the loop is started, in a process
-of its own; the time is from there until the last job is done with its results released. The two take turns.
+of its own; the time is from there until the last job is done with its results released. All take turns. Beside the
+sandbox (``bare``), bubblewrap without the cgroups and the user that are part of it is measured too (``bwrap``).
 """
 
 from __future__ import annotations
@@ -48,29 +49,36 @@ def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as ``cove serve`` does
             print(runner.run(run_all(options.once, options.jobs)))
         return
-    taken: dict[str, list[float]] = {"cove": [], "bare": []}
+    taken: dict[str, list[float]] = {"cove": [], "bare": [], "bwrap": []}
     for number in range(options.rounds):
         for name in sorted(taken, reverse=bool(number % 2)):
             with tempfile.TemporaryDirectory(dir=options.folder) as made:
                 folder = Path(made)
                 folder.chmod(0o755)
-                run = in_process if name == "cove" else alone
-                taken[name].append(run(folder, options.jobs))
+                taken[name].append(RUNS[name](folder, options.jobs))
     for name, seconds in taken.items():
         median = statistics.median(seconds)
         each = median / options.jobs * 1000
         print(f"{name:5} {options.jobs} jobs, {AT_A_TIME} at a time  {median:7.2f} s  ({each:.1f} ms each)")
-    ratios = [cove / bare for cove, bare in zip(taken["cove"], taken["bare"], strict=True)]
-    print(f"cove / bare                      {statistics.median(ratios):7.2f}    (goal: under {GOAL})")
+    for name, goal in (("bare", f"goal: under {GOAL}"), ("bwrap", "no goal")):
+        ratios = [cove / other for cove, other in zip(taken["cove"], taken[name], strict=True)]
+        print(f"cove / {name:5}                     {statistics.median(ratios):7.2f}    ({goal})")
 
 
 def alone(folder: Path, count: int) -> float:
     return Bare(folder).run_all(count, AT_A_TIME)
 
 
+def bubblewrap_alone(folder: Path, count: int) -> float:
+    return Bare(folder, limited=False).run_all(count, AT_A_TIME)
+
+
 def in_process(folder: Path, count: int) -> float:
     command = [sys.executable, __file__, "--once", str(folder), "--jobs", str(count)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+RUNS = {"cove": in_process, "bare": alone, "bwrap": bubblewrap_alone}
 
 
 async def run_all(folder: Path, count: int) -> float:
