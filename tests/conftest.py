@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import eth_account  # noqa: F401 - once, here: see below
 import pytest
 
 if TYPE_CHECKING:
     from tests.chain import Ocean
+
+
+# py_ecc, which eth_account imports, raises the limit, and deep JSON then ends the process; see cove.client.wallet.
+sys.setrecursionlimit(1000)
 
 
 @pytest.fixture(scope="session")

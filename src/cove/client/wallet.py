@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
+
+_RECURSION_LIMIT: Final = 1000
+# Python's own default. eth_account's py_ecc raises it to 100,000 for the whole process, and then a server's JSON that is
+# nested deep enough overflows the C stack and ends the process, where it should be a RecursionError.
+sys.setrecursionlimit(_RECURSION_LIMIT)
 
 _REVERT_TEXT: Final = bytes.fromhex("08c379a0")
 _REVERT_PANIC: Final = bytes.fromhex("4e487b71")

@@ -1,0 +1,126 @@
+"""The tables of the settings file, one class each."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenSettings(_Section):
+    """Where the service listens."""
+
+    #: Address of an interface; loopback unless a proxy or a firewall stands in front.
+    host: str = "127.0.0.1"
+    #: TCP port; 0 takes a free one.
+    port: int = Field(default=8030, ge=0, le=65535)
+    #: Base URL that consumers reach the service at; empty: what a request was addressed to.
+    public_url: str = ""
+    #: Origins that browsers may call from.
+    cors_origins: tuple[str, ...] = ("*",)
+
+
+class ChainSettings(_Section):
+    """One chain."""
+
+    #: Chain id, as ``eth_chainId`` says it.
+    id: int = Field(ge=1)
+    #: JSON-RPC URL. It may hold an access key, so it is never printed.
+    rpc: SecretStr
+    #: Address of Ocean's ERC721Factory on this chain.
+    factory: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    #: First block to look for published assets in; 0 looks from the beginning.
+    start_block: int = Field(default=0, ge=0)
+    #: Blocks that an order must be deep, itself included.
+    confirmations: int = Field(default=1, ge=1)
+    #: ``onchain`` reads DDOs from the chain's events; a URL names an Aquarius-compatible cache.
+    metadata: str = "onchain"
+    #: Token that environments are paid in on this chain.
+    fee_token: str = Field(default="0x" + "0" * 40, pattern=r"^0x[0-9a-fA-F]{40}$")
+
+
+class EnvironmentSettings(_Section):
+    """One compute environment."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    engine: str = "sandbox"
+    description: str = ""
+    cpus: float = Field(default=1.0, gt=0)
+    memory: ByteSize = ByteSize(1 << 30)
+    #: All that a run writes; kept in memory by the sandbox engine.
+    disk: ByteSize = ByteSize(1 << 30)
+    inodes: int = Field(default=100_000, ge=16)
+    processes: int = Field(default=128, ge=4)
+    #: Runs at one time.
+    max_jobs: int = Field(default=2, ge=1)
+    #: Jobs that may wait; a further start is refused.
+    max_queue: int = Field(default=10_000, ge=0)
+    #: Seconds a run may take.
+    max_duration: int = Field(default=3600, ge=1)
+    #: Price of a minute in whole fee tokens; 0 is free.
+    price_per_minute: Decimal = Field(default=Decimal(0), ge=0)
+    #: Bytes kept of a run's standard output and error.
+    log: ByteSize = ByteSize(1 << 20)
+
+
+class ImageSettings(_Section):
+    """What stands behind an image name."""
+
+    kind: Literal["host", "rootfs"] = "host"
+    #: Folder of a root filesystem; only for ``rootfs``.
+    path: Path | None = None
+    #: ``sha256:..`` that a DDO must state; empty takes any.
+    checksum: str = ""
+
+
+class LocalRootSettings(_Section):
+    """A folder of this host whose files may be named in file objects of type ``local``."""
+
+    path: Path
+    #: Accounts that own the NFTs of assets that may point below this folder; ``*`` takes any account.
+    publishers: tuple[str, ...] = ()
+
+
+class UrlSettings(_Section):
+    """How files behind URLs are fetched."""
+
+    #: Networks or ``host:port`` that may be reached although they are private.
+    allowed: tuple[str, ...] = ()
+    #: Largest file.
+    max_bytes: ByteSize = ByteSize(100 << 30)
+    #: Seconds to wait for a connection or the next bytes.
+    stall_seconds: float = Field(default=30.0, gt=0)
+    #: Seconds for a whole file.
+    total_seconds: float = Field(default=6 * 3600.0, gt=0)
+    #: URL of an IPFS gateway, without ``/ipfs``; empty: files of type ``ipfs`` cannot be had.
+    ipfs_gateway: str = ""
+    #: URL of an Arweave gateway; empty: files of type ``arweave`` cannot be had.
+    arweave_gateway: str = ""
+
+
+class ReleaseSettings(_Section):
+    """How much of what a job wrote may leave."""
+
+    max_file: ByteSize = ByteSize(10 << 30)
+    max_total: ByteSize = ByteSize(20 << 30)
+    max_files: int = Field(default=1000, ge=0)
+    max_log: ByteSize = ByteSize(2 << 20)
+
+
+class ApiSettings(_Section):
+    """What the HTTP API grants."""
+
+    #: False: a status needs a signature always.
+    public_status: bool = True
+    #: False: an order pays for one job only.
+    order_pays_again: bool = True
+    #: Bytes of a request body.
+    max_body: ByteSize = ByteSize(4 << 20)
+    #: Seconds that the links in a signed status work.
+    link_seconds: int = Field(default=600, ge=1)

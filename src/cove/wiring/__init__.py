@@ -1,0 +1,166 @@
+"""The one place where concrete classes meet: Settings become a Cove."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from cove.access.downloads import DownloadService
+from cove.access.service import AccessService
+from cove.access.wallets import Wallets
+from cove.core.policy import ReleaseLimits
+from cove.crypto.box import KeyVault
+from cove.crypto.keys import keccak, text_digests
+from cove.crypto.tokens import Tokens
+from cove.jobs.parts import Parts
+from cove.jobs.reconciler import Reconciler
+from cove.jobs.service import JobService
+from cove.ports import Engine, JobStore, Ledger, MetadataStore
+from cove.results.disk import DiskResults
+from cove.settings import Settings
+from cove.sources.local import LocalRoot
+from cove.stores.database import sqlite_url
+from cove.stores.nonces import SqlNonceStore
+from cove.stores.sql import SqlJobStore
+from cove.stores.tokens import SqlTokenStore
+from cove.wiring.chains import Connect, connect_http, open_chains
+from cove.wiring.files import environment_of, open_engines, open_sources
+from cove.wiring.house import Cove, ServiceOptions
+from cove.wiring.state import disk_finding, lock, open_vault, prepare_state
+
+__all__ = [
+    "Connect",
+    "Cove",
+    "ServiceOptions",
+    "connect_http",
+    "disk_finding",
+    "open_cove",
+    "open_vault",
+    "prepare_state",
+]
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Give the Unix time in seconds."""
+        return time.time()
+
+
+@contextlib.asynccontextmanager
+async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop: bool = True) -> AsyncIterator[Cove]:
+    """Build a Cove, run its loop, and take everything down again but the runs.
+
+    Args:
+        settings: The owner's settings.
+        connect: How to reach a chain.
+        loop: False builds the house without taking jobs further (for ``cove doctor``).
+
+    Raises:
+        SettingsWrong: The settings make no sense, or another Cove uses the same state folder.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        state = prepare_state(settings.state_dir)
+        stack.enter_context(lock(state))
+        vault = open_vault(settings)
+        store = await _open_store(settings, state, stack)
+        engines = await open_engines(settings, state, stack)
+        ledgers, metadata = await open_chains(settings, vault, connect, stack)
+        parts = _parts(settings, state, vault, store, engines, ledgers, metadata)
+        reconciler = Reconciler(parts)
+        cove = Cove(
+            jobs=JobService(parts, reconciler),
+            access=AccessService(parts),
+            downloads=DownloadService(parts),
+            reconciler=reconciler,
+            parts=parts,
+            vault=vault,
+            nonces=SqlNonceStore(store),
+            tokens=Tokens(vault),
+            revoked=SqlTokenStore(store, parts.clock.now),
+            wallets=Wallets(ledgers, text_digests, parts.clock),
+            environments=tuple(parts.environments.values()),
+            chain_ids=tuple(ledgers),
+            clock=parts.clock,
+            public_url=settings.listen.public_url.rstrip("/"),
+            options=ServiceOptions(
+                public_status=settings.api.public_status,
+                max_body=int(settings.api.max_body),
+                link_seconds=settings.api.link_seconds,
+                cors_origins=settings.listen.cors_origins,
+            ),
+        )
+        gc.freeze()  # what is there now lives as long as the service: no collection need look at it again
+        if loop:
+            reconciler.listen_to_engines()
+            await stack.enter_async_context(_running(reconciler))
+        yield cove
+
+
+async def _open_store(settings: Settings, state: Path, stack: contextlib.AsyncExitStack) -> SqlJobStore:
+    url = settings.database_url.get_secret_value() or sqlite_url(state / "cove.db")
+    store = SqlJobStore(url, order_pays_again=settings.api.order_pays_again)
+    stack.push_async_callback(store.close)
+    await store.start()
+    return store
+
+
+def _parts(  # noqa: PLR0917 - every part once
+    settings: Settings,
+    state: Path,
+    vault: KeyVault,
+    store: JobStore,
+    engines: Mapping[str, Engine],
+    ledgers: Mapping[int, Ledger],
+    metadata: Mapping[int, MetadataStore],
+) -> Parts:
+    roots = {
+        name: LocalRoot(root.path.absolute(), frozenset(account.lower() for account in root.publishers))
+        for name, root in settings.local.items()
+    }
+    clock = SystemClock()
+    return Parts(
+        clock=clock,
+        store=store,
+        results=DiskResults(state / "results"),
+        vault=vault,
+        engines=engines,
+        sources=open_sources(settings, roots, ledgers, clock),
+        ledgers=ledgers,
+        metadata=metadata,
+        confirmations={chain.id: chain.confirmations for chain in settings.chains},
+        environments={entry.id: environment_of(entry, settings) for entry in settings.environments},
+        limits=ReleaseLimits(
+            int(settings.release.max_file),
+            int(settings.release.max_total),
+            settings.release.max_files,
+            int(settings.release.max_log),
+        ),
+        local_publishers={name: root.publishers for name, root in roots.items()},
+        workspaces=state / "workspaces",
+        keccak=keccak,
+        new_id=_new_id,
+        poll_seconds=settings.poll_seconds,
+        order_pays_again=settings.api.order_pays_again,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+@contextlib.asynccontextmanager
+async def _running(reconciler: Reconciler) -> AsyncIterator[None]:
+    task = asyncio.create_task(reconciler.run(), name="reconciler")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
