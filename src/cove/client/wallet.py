@@ -20,8 +20,8 @@ from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
 
 _RECURSION_LIMIT: Final = 1000
-# Python's own default. eth_account's py_ecc raises it to 100,000 for the whole process, and then a server's JSON that is
-# nested deep enough overflows the C stack and ends the process, where it should be a RecursionError.
+# Python's own default. eth_account's py_ecc raises it to 100,000 for the whole process, and then a server's JSON nested
+# deep enough overflows the C stack and ends the process, where it should be a RecursionError.
 sys.setrecursionlimit(_RECURSION_LIMIT)
 
 _REVERT_TEXT: Final = bytes.fromhex("08c379a0")
