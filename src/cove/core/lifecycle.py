@@ -20,7 +20,23 @@ MOVES: Final[dict[Phase, frozenset[Phase]]] = {
     P.CLEANING: frozenset({P.DONE}),
     P.DONE: frozenset({P.ACCEPTED}),
 }
-"""Which phase may follow which. The store refuses any other move; staying is always legal."""
+"""Which phase may follow which; staying is always legal."""
+
+PASSING: Final = frozenset({P.PROVISIONING, P.FILTERING, P.PUBLISHING})
+"""Phases that a job may pass through without being stored in them, as it does where they last but a moment.
+
+After a crash the job is found in the phase before and goes the same way again: it brings the same inputs, and judges
+and publishes outputs that stay where they are until CLEANING is stored.
+"""
+
+
+def _reachable(phase: Phase) -> frozenset[Phase]:
+    passed = (_reachable(following) for following in MOVES[phase] & PASSING)
+    return MOVES[phase].union(*passed)
+
+
+STORED_MOVES: Final = {phase: _reachable(phase) for phase in Phase}
+"""In which phase a job may be stored after which: by a legal move, or over PASSING phases. The store refuses others."""
 
 MAX_LOSSES: Final = 3
 """After so many lost runs in a row a job ends as the provider's failure."""

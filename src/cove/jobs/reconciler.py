@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from cove.core.errors import CoveError, NoSpace, StaleWrite, Unavailable
 from cove.core.job import Job, JobId, Outcome, Phase, RunId
-from cove.core.lifecycle import Exited, Missing, Observation, Step, decide
+from cove.core.lifecycle import PASSING, Exited, Missing, Observation, Step, decide
+from cove.jobs.announcing import Announcement
 from cove.jobs.parts import Parts
 from cove.jobs.slots import Slots
 from cove.jobs.steps import Steps
@@ -154,7 +155,7 @@ class Reconciler:
         if isinstance(seen, Exited):
             self._leave(job.id)  # before anything is written: the next run need not wait for the disk
         decision = decide(job, seen, self.parts.clock.now())
-        stored = job if decision.job is job else await self._store(decision.job)
+        stored = job if decision.job is job else await self._keep(decision.job)
         if decision.step is Step.WAIT:
             return stored if stored.phase is not job.phase else None
         if decision.step is Step.SUBMIT:
@@ -169,19 +170,27 @@ class Reconciler:
         engine = self.steps.engine(job)
         return (await engine.observe([job.run_id])).get(job.run_id)
 
+    async def _keep(self, job: Job) -> Job:
+        """Store a job, unless it passes through its phase: then it is stored when that takes long."""
+        return self._place(job) if job.phase in PASSING else await self._store(job)
+
     async def _store(self, job: Job) -> Job:
-        stored = await self.parts.store.save(job)
-        match stored.phase:
+        stored = self._place(await self.parts.store.save(job))
+        self._tell(stored.id)
+        return stored
+
+    def _place(self, job: Job) -> Job:
+        """Give or take a job's slot, as its phase demands."""
+        match job.phase:
             case Phase.PROVISIONING:
-                self._slots.bring(stored)
+                self._slots.bring(job)
             case Phase.RUNNING:
-                self._slots.hold(stored)
+                self._slots.hold(job)
             case Phase.SUBMITTING:
                 pass
             case _:
-                self._leave(stored.id)
-        self._tell(stored.id)
-        return stored
+                self._leave(job.id)
+        return job
 
     async def _act(self, step: Step, job: Job) -> Job | None:
         """Take one step; give the job as it is now, or None when there is nothing more to do at once."""
@@ -189,24 +198,32 @@ class Reconciler:
             case Step.WAIT:
                 return None
             case Step.PROVISION:
-                return await self._stored_or(job, await self.steps.provision(job))
+                return await self._pass(job, self.steps.provision)
             case Step.SUBMIT:
-                return await self._stored_or(job, await self.steps.submit(job))
+                made = await self.steps.submit(job)
+                return job if made is None else await self._keep(made)
             case Step.CANCEL:
                 await self.steps.cancel(job)
                 return None
             case Step.FILTER:
-                return await self._store(await self.steps.filter(job))
+                return await self._pass(job, self.steps.filter)
             case Step.PUBLISH:
-                return await self._store(await self.steps.publish(job))
+                return await self._pass(job, self.steps.publish)
             case Step.CLEAN:
                 await self.steps.clean(job)
                 done = replace(job, phase=Phase.DONE, finished_at=self.parts.clock.now())
                 return await self._store(replace(done, outcome=done.outcome or Outcome.SUCCEEDED))
 
-    async def _stored_or(self, job: Job, made: Job | None) -> Job:
-        """Store what a step made of a job; None means that the step only looks forward to the next observation."""
-        return job if made is None else await self._store(made)
+    async def _pass(self, job: Job, step: Callable[[Job], Awaitable[Job | None]]) -> Job:
+        """Take the step of a passing phase; None from it means that it was interrupted by a wish."""
+        try:
+            async with Announcement(job, self._store) as announced:
+                made = await step(job)
+        except BaseException:
+            if job.phase is Phase.PROVISIONING:
+                self._slots.leave(job.id)  # it may still be stored in the queue, and is let in from there again
+            raise
+        return announced.job if made is None else await self._keep(replace(made, version=announced.job.version))
 
     def _run_ended(self, run: RunId) -> None:
         self.wake(JobId(run.rpartition("-")[0]))

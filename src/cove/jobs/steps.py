@@ -164,15 +164,15 @@ class Steps:
 
     def _publish(self, job: Job, collected: Collected | None) -> Job:
         results: list[ResultFile] = []
-        for verdict in job.verdicts:
-            try:
+        try:
+            for verdict in job.verdicts:
                 result = self._put(job, verdict, collected)
-            except NoSpace:
-                message = "The provider has no space left for this job's results."
-                job = replace(job, outcome=Outcome.PROVIDER_FAILED, reason="no_space", message=message)
-                break
-            if result is not None:
-                results.append(result)
+                if result is not None:
+                    results.append(result)
+            self.parts.results.settle(job.id)
+        except NoSpace:
+            message = "The provider has no space left for this job's results."
+            job = replace(job, outcome=Outcome.PROVIDER_FAILED, reason="no_space", message=message)
         return replace(job, phase=Phase.CLEANING, results=_with_tar(job, results))
 
     def _put(self, job: Job, verdict: Verdict, collected: Collected | None) -> ResultFile | None:

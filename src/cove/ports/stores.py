@@ -165,6 +165,14 @@ class ResultStore(Protocol):
         """
         ...
 
+    def settle(self, job_id: JobId) -> None:
+        """Have all that was put of a job outlive a power cut; called once, after the last put. Blocking.
+
+        Raises:
+            NoSpace: The store is full.
+        """
+        ...
+
     def read(self, key: str, offset: int, length: int) -> AsyncIterator[bytes]:
         """Give a part of a stored file in chunks.
 

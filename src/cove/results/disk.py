@@ -57,6 +57,15 @@ class DiskResults:
         self._put(self._root / key, output, content)
         return key
 
+    def settle(self, job_id: JobId) -> None:
+        """Have the names of all that was put of a job outlive a power cut; their content does already. Blocking."""
+        folder = self._root / job_id
+        if _JOB.fullmatch(job_id) is None or not folder.is_dir():
+            return
+        with self._failures():
+            for changed in (folder, self._root, self._root.parent):
+                _flush_folder(changed)
+
     async def read(self, key: str, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Give a part of a stored file in chunks of at most 4 MiB; it ends early where the file does.
 
@@ -120,14 +129,12 @@ class DiskResults:
             # Put before, by a service that was killed before it noted it; the source may be gone by now.
             return
         with self._failures():
-            made = [folder for folder in (self._root, target.parent) if _make(folder)]
+            _make(target.parent)
             try:
                 self._take(target, output, content())
             except BaseException:
                 _remove_empty(target.parent, self._root)
                 raise
-            for folder in {target.parent, *(folder.parent for folder in made)}:
-                _flush_folder(folder)
 
     def _holds(self, target: Path, output: ReleasedOutput) -> bool:
         try:
@@ -281,12 +288,11 @@ def _write_all(copy: BinaryIO, chunk: memoryview) -> None:
         chunk = chunk[copy.write(chunk) :]
 
 
-def _make(folder: Path) -> bool:
-    """Make a folder for the service's user alone; False where it is there already."""
-    if folder.is_dir():
-        return False
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return True
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it, for the service's user alone."""
+    for missing in (folder.parent, folder):
+        if not missing.is_dir():
+            missing.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

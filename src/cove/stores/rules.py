@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cove.core.job import Job, Phase
-from cove.core.lifecycle import MOVES
+from cove.core.lifecycle import STORED_MOVES
 from cove.ports import JobQuery
 
 _UNDER_WAY: Final = frozenset(Phase) - {Phase.ACCEPTED, Phase.DONE}
@@ -29,7 +29,7 @@ def check_move(before: Phase, after: Phase) -> None:
     Raises:
         ValueError: It is not.
     """
-    if after is not before and after not in MOVES[before]:
+    if after is not before and after not in STORED_MOVES[before]:
         raise ValueError(f"a job cannot move from {before} to {after}")
 
 

@@ -8,7 +8,7 @@ from tests.support.jobs import ALICE, BOB, a_full_job, a_job
 
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Outcome, Phase
-from cove.core.lifecycle import MOVES, restarted
+from cove.core.lifecycle import STORED_MOVES, restarted
 from cove.ports import JobQuery, JobStore
 
 WAY = (Phase.PROVISIONING, Phase.FILTERING, Phase.PUBLISHING, Phase.CLEANING, Phase.DONE)
@@ -112,7 +112,7 @@ async def test_the_second_writer_of_a_version_is_told(store: JobStore) -> None:
 async def test_illegal_moves_are_refused(store: JobStore, before: Phase) -> None:
     for after in Phase:
         await store.add(job := a_job(phase=before), b"")
-        if after is before or after in MOVES[before]:
+        if after is before or after in STORED_MOVES[before]:
             assert (await store.save(replace(job, phase=after))).phase is after
         else:
             with pytest.raises(ValueError, match="cannot move"):

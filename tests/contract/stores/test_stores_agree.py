@@ -14,7 +14,7 @@ from tests.support.jobs import ALICE, BOB, RESOURCES
 
 from cove.core.errors import CoveError
 from cove.core.job import Job, JobId, Phase
-from cove.core.lifecycle import MOVES, restarted
+from cove.core.lifecycle import STORED_MOVES, restarted
 from cove.ports import JobQuery, JobStore
 from cove.stores import MemoryJobStore, SqlJobStore
 from cove.stores.database import sqlite_url
@@ -90,7 +90,7 @@ def _changed(job: Job, name: str, *rest: Any) -> Job:
         return replace(job, **{"stop_requested_at" if choice else "delete_requested_at": now})
     if job.phase is Phase.DONE:
         return restarted(job, now)
-    ways = sorted(MOVES[job.phase])
+    ways = sorted(STORED_MOVES[job.phase])
     phase = ways[choice % len(ways)]
     if phase is Phase.DONE:
         return replace(job, phase=phase, finished_at=100.0 + now)

@@ -43,6 +43,30 @@ async def test_a_file_on_the_same_disk_is_taken_without_copying(store: DiskResul
     assert not source.exists()
 
 
+async def test_names_and_content_are_flushed_once_each(
+    store: DiskResults, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    flush = os.fsync
+
+    def seen(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    sources = [written(tmp_path / f"source{number}", CONTENT) for number in range(3)]
+    for source in sources:
+        store.put(JOB, 1, released(source.name, CONTENT), lambda source=source: source)  # type: ignore[misc]
+    assert flushed == sources
+    store.settle(JOB)
+    assert flushed[3:] == [root / JOB, root, root.parent]
+
+
+async def test_there_may_be_nothing_to_settle(store: DiskResults, root: Path) -> None:
+    store.settle(JOB)
+    assert not root.exists()
+
+
 async def test_only_the_service_may_read_what_is_kept(store: DiskResults, tmp_path: Path, root: Path) -> None:
     source = written(tmp_path / "source", CONTENT)
     source.chmod(0o666)

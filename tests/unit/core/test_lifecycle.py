@@ -12,6 +12,8 @@ from cove.core.job import Attempt, Job, Outcome, Phase, run_id
 from cove.core.lifecycle import (
     MAX_LOSSES,
     MOVES,
+    PASSING,
+    STORED_MOVES,
     Active,
     Exited,
     Missing,
@@ -221,6 +223,17 @@ def test_a_restart_begins_anew_and_remembers() -> None:
         assert getattr(again, name) == getattr(anew, name)
     assert (again.stop_requested_at, again.verdicts, again.results, again.losses) == (None, (), (), 0)
     assert Phase.ACCEPTED in MOVES[Phase.DONE]
+
+
+def test_what_is_stored_next_is_reached_over_passing_phases_alone() -> None:
+    for before in Phase:
+        reached = set(MOVES[before])
+        while more := {after for phase in reached & PASSING for after in MOVES[phase]} - reached:
+            reached |= more
+        assert STORED_MOVES[before] == reached
+    assert STORED_MOVES[Phase.ACCEPTED] == frozenset(Phase) - {Phase.ACCEPTED, Phase.RUNNING, Phase.DONE}
+    assert Phase.DONE not in STORED_MOVES[Phase.RUNNING], "results are stored before anything is cleaned up"
+    assert STORED_MOVES[Phase.DONE] == {Phase.ACCEPTED}
 
 
 def test_every_phase_is_on_a_way_from_acceptance_to_the_end() -> None:
