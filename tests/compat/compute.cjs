@@ -26,6 +26,11 @@ run(async (ocean, input) => {
   const byDocument = await provider.computeStatus(url, account, undefined, document)
   const byBoth = await provider.computeStatus(url, account, jobId, document)
 
+  // A market lists by address, and offers what it finds there by the index and name that stand in the list.
+  const mine = byAccount.find((entry) => entry.agreementId === agreementId)
+  const listed = []
+  for (const { index, filename, type } of mine.results)
+    listed.push({ filename, type, ...(await get(await ocean.resultUrl(mine.jobId, index))) })
   const results = []
   for (const { index, filename, type } of job.results)
     results.push({ filename, type, ...(await get(await ocean.resultUrl(jobId, index))) })
@@ -33,5 +38,5 @@ run(async (ocean, input) => {
   const twice = [await get(link), await get(link)]
   const deleted = await ocean.remove(first.documentId, jobId)
   const after = await provider.computeStatus(url, account, jobId)
-  return { quoted, ordered, datasets, algorithm, started, seen, job, byAccount, byDocument, byBoth, results, twice, deleted, after }
+  return { quoted, ordered, datasets, algorithm, started, seen, job, byAccount, byDocument, byBoth, listed, results, twice, deleted, after }
 })

@@ -63,8 +63,8 @@ def test_what_is_asked_before_an_order(world: World, version: str) -> None:
     )
     assert json.loads(vault.decrypt(bytes.fromhex(answer["encrypted"].removeprefix("0x")))) == secret
     assert list(answer["slash"]) == [str(CHAIN_ID)]
-    # 2.x reads null.toString(); it asks for a nonce only to stop or delete a job, and whoever has a job has a nonce.
-    assert answer["nonce"].get("value") == (None if version == "2.7.0" else 0)
+    # 2.x reads it with toString(), which null has not.
+    assert answer["nonce"].get("value") == ("0" if version == "2.7.0" else 0)
     assert answer["document"]["value"]["id"] == world.table.did
 
 
@@ -122,9 +122,11 @@ def ran_well(answer: dict[str, Any], read: dict[str, bytes]) -> None:
     assert (job["jobId"], job["agreementId"], job["inputDID"]) == (started["jobId"], orders[0], list(read))
     assert answer["byBoth"] == [job]
     for found in (answer["byAccount"], answer["byDocument"]):
-        # Whoever only knows the address sees no id, so that a front end that lists jobs by it cannot open their results.
         (same,) = [entry for entry in found if entry["agreementId"] == orders[0]]
-        assert (same["status"], same["jobId"], same["results"]) == (70, "", "")
+        assert (same["status"], same["jobId"] == job["jobId"]) == (70, False)
+    listed = {entry["filename"]: entry for entry in answer["listed"]}
+    assert list(listed) == ["configuration.log", "algorithm.log", "output-2", "outputs.tar"]
+    assert listed["output-2"]["disposition"] == "attachment;filename=report.json"
 
     assert [result["index"] for result in job["results"]] == list(range(len(job["results"])))
     results = {result["filename"]: result for result in answer["results"]}
@@ -134,6 +136,7 @@ def ran_well(answer: dict[str, Any], read: dict[str, bytes]) -> None:
     files = {did.removeprefix("did:op:"): content.decode() for did, content in read.items()}
     assert json.loads(results["report.json"]["text"]) == {"files": files, "custom": CUSTOM}
     assert results["algorithm.log"]["text"] == f"read {len(read)}\n"
+    assert [entry["text"] for entry in answer["listed"]] == [entry["text"] for entry in answer["results"]]
     first, second = answer["twice"]
     assert (first["status"], second["status"]) == (200, 400)
     assert "nonce was used before" in json.loads(second["text"])["errors"]["signature"]

@@ -117,8 +117,10 @@ def moment(timestamp: str | None) -> str:
         return timestamp
 
 
-def size(count: int) -> str:
-    """Write a number of bytes for people."""
+def size(count: int | None) -> str:
+    """Write a number of bytes for people; nothing for None, an unknown one."""
+    if count is None:
+        return ""
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:  # noqa: PLR2004 - the unit's factor

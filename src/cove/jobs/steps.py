@@ -22,7 +22,7 @@ _PACKAGE: TypeAdapter[Package] = TypeAdapter(Package)
 _RUN: TypeAdapter[tuple[Run]] = TypeAdapter(
     tuple[Run], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
-_CONFIGURATION_LOG_NAME = "configuration.log"
+CONFIGURATION_LOG_NAME = "configuration.log"
 _RUN_FILE = "run.json"
 
 
@@ -107,7 +107,7 @@ class Steps:
         with provisioning.space_errors():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700, parents=True)
-            log = folder / _CONFIGURATION_LOG_NAME
+            log = folder / CONFIGURATION_LOG_NAME
             try:
                 brought = provisioning.bring(self.parts, package, folder, progress, log)
                 run = Run(job.run_id, package.container, brought.binds, brought.environment, job.resources)
@@ -152,10 +152,10 @@ class Steps:
 
     def _survey(self, job: Job, collected: Collected | None) -> list[RawOutput]:
         raw = outputs.survey(collected) if collected is not None else []
-        log = self.parts.workspace(job.id) / _CONFIGURATION_LOG_NAME
+        log = self.parts.workspace(job.id) / CONFIGURATION_LOG_NAME
         if log.is_file():
             size, digest = outputs.hash_file(log)
-            raw.append(RawOutput(_CONFIGURATION_LOG_NAME, CONFIGURATION_LOG, size, digest))
+            raw.append(RawOutput(CONFIGURATION_LOG_NAME, CONFIGURATION_LOG, size, digest))
         return raw
 
     async def publish(self, job: Job) -> Job:
@@ -224,7 +224,7 @@ class Steps:
             return None
 
     def _note(self, job: Job, line: str) -> None:
-        with (self.parts.workspace(job.id) / _CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
+        with (self.parts.workspace(job.id) / CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from cove.core.job import Attempt, Job, ResultFile
 from cove.core.policy import ALGORITHM_LOG, OUTPUT
+from cove.jobs import tarball
+from cove.jobs.outputs import CAPTURED_LOG
 from cove.jobs.requests import JobView
+from cove.jobs.steps import CONFIGURATION_LOG_NAME
 from cove.ports import Vault
 from cove.wire import API_PREFIX, status_of
+
+_OUR_NAMES: Final = frozenset({tarball.TAR_NAME, CAPTURED_LOG, CONFIGURATION_LOG_NAME})
 
 
 class Links:
@@ -78,16 +83,24 @@ def full(view: JobView, now: float, links: Links | None = None) -> dict[str, Any
     return body
 
 
-def reduced(view: JobView) -> dict[str, Any]:
-    """Say what anybody who knows the owner's address may know: no results, reasons or URLs, and no job's id."""
+def reduced(view: JobView, handle: str) -> dict[str, Any]:
+    """Say what anybody who knows the owner's address may know.
+
+    That is no id, no reason, no URL, and of the results only that they are there: a front end that lists jobs this way
+    can offer them to their owner, whose signed requests open them by the handle.
+
+    Args:
+        view: The job.
+        handle: Stands for its id.
+    """
     body = _common(view.job)
     number, _ = status_of(view.job)
     body |= {
-        "jobId": "",
+        "jobId": handle,
         "statusText": "Job completed" if number == 70 else body["statusText"],  # noqa: PLR2004 - the final number
         "algorithmLogUrl": None,
         "resultsUrls": [],
-        "results": "",
+        "results": [_veiled(index, result) for index, result in enumerate(view.job.results)] or "",
     }
     return body
 
@@ -122,6 +135,12 @@ def _result(index: int, result: ResultFile) -> dict[str, Any]:
         "index": index,
         "sha256": result.sha256 or None,
     }
+
+
+def _veiled(index: int, result: ResultFile) -> dict[str, Any]:
+    """Tell that a result is there; its name only where it is one that we gave."""
+    name = result.filename if result.filename in _OUR_NAMES else f"{result.type}-{index}"
+    return {"filename": name, "filesize": None, "type": result.type, "index": index, "sha256": None}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -11,7 +11,7 @@ class ResultEntry(BaseModel):
     """One released file of a job."""
 
     filename: str
-    filesize: int = Field(description="Bytes")
+    filesize: int | None = Field(None, description="Bytes; null in an answer that anybody may ask for")
     type: str = Field(description="imageLog, configurationLog, algorithmLog, output or publishLog")
     index: int = Field(description="The number to ask computeResult for")
     sha256: str | None = Field(None, description="Hex digest; null for the tar, which is built while it is sent")
@@ -32,7 +32,7 @@ class StatusObject(BaseModel):
 
     owner: str
     documentId: str = Field(description="DID of the main dataset")  # noqa: N815
-    jobId: str  # noqa: N815
+    jobId: str = Field(description="The job's id, or a handle of it in an answer that anybody may ask for")  # noqa: N815
     dateCreated: str  # noqa: N815
     dateFinished: str | None  # noqa: N815
     status: int = Field(description="1, 10, 20, 30, 31, 32, 40, 50, 60 or 70; 31, 32 and 70 are final")
@@ -149,14 +149,14 @@ class Root(BaseModel):
 class NonceAnswer(BaseModel):
     """Answer of ``GET nonce``."""
 
-    nonce: str | None
+    nonce: str
 
 
 class InitializedAccess(BaseModel):
     """What initialize gives: a fee to order with, or the order that is still good."""
 
     datatoken: str
-    nonce: str | None
+    nonce: str
     providerFee: ProviderFee | None = None  # noqa: N815
     validOrder: str | None = None  # noqa: N815
 

@@ -15,6 +15,7 @@ from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.policy import ReleaseLimits
 from cove.crypto.box import KeyVault
+from cove.crypto.handles import Handles
 from cove.crypto.keys import keccak, text_digests
 from cove.crypto.tokens import Tokens
 from cove.jobs.parts import Parts
@@ -83,6 +84,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
             vault=vault,
             nonces=SqlNonceStore(store),
             tokens=Tokens(vault),
+            handles=Handles(vault),
             revoked=SqlTokenStore(store, parts.clock.now),
             wallets=Wallets(ledgers, text_digests, parts.clock),
             environments=tuple(parts.environments.values()),

@@ -10,6 +10,7 @@ from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.environment import Environment
 from cove.core.errors import Unavailable
+from cove.crypto.handles import Handles
 from cove.crypto.tokens import Tokens
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
@@ -43,6 +44,7 @@ class Cove:
     vault: Vault
     nonces: NonceStore
     tokens: Tokens
+    handles: Handles
     revoked: TokenStore
     wallets: Wallets
     environments: tuple[Environment, ...]

@@ -40,8 +40,17 @@ async def test_a_job_runs_and_its_results_open_for_its_owner_alone(house: House)
     refused = await house.http.get("/api/services/computeResult", params=asked)
     assert (refused.status_code, refused.json()["error"]) == (404, "There is no such job.")
     listed = (await house.http.get(PATH, params={"consumerAddress": owner})).json()
-    assert listed[0]["jobId"] == ""
-    assert listed[0]["results"] == ""
+    (found,) = [entry for entry in listed if entry["agreementId"] == full["agreementId"]]
+    assert job_id not in json.dumps(listed)
+    assert [(entry["filename"], entry["filesize"], entry["index"]) for entry in found["results"]] == [
+        ("configuration.log", None, 0),
+        ("algorithm.log", None, 1),
+        ("output-2", None, 2),
+        ("outputs.tar", None, 3),
+    ]
+    again = await house.start(jobId=found["jobId"], dataset=None, algorithm=None)
+    assert (again.status_code, again.json()[0]["jobId"], again.json()[0]["attempt"]) == (200, job_id, 2)
+    await house.done(job_id)
 
 
 async def test_restart_runs_a_second_attempt_and_delete_leaves_nothing(house: House) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from tests.functional.web.conftest import CONTENT
 
 from cove.web.app import create_app
 from cove.wire import StatusObject
@@ -42,7 +43,7 @@ async def test_a_waiting_job_says_how_it_stands(site: Site, alice: Consumer) -> 
     assert status["progress"]["phase"] == "accepted"
 
 
-async def test_an_address_alone_shows_no_results_reasons_or_ids(site: Site, alice: Consumer, tmp_path: Path) -> None:
+async def test_an_address_alone_shows_no_names_reasons_or_ids(site: Site, alice: Consumer, tmp_path: Path) -> None:
     job = await site.add_finished(tmp_path, owner=alice.account.address, reason="exit_code_3")
     for params in (
         {"consumerAddress": alice.account.address.lower()},
@@ -51,9 +52,58 @@ async def test_an_address_alone_shows_no_results_reasons_or_ids(site: Site, alic
     ):
         answer = await site.http.get(COMPUTE, params=params)
         (status,) = answer.json()
-        assert status["results"] == ""
-        assert job.id not in answer.text
-        assert "exit_code_3" not in answer.text
+        StatusObject.model_validate(status)
+        assert [result["filename"] for result in status["results"]] == ["algorithm.log", "output-1"]
+        assert {result["filesize"] for result in status["results"]} == {
+            result["sha256"] for result in status["results"]
+        }
+        assert not any(hidden in answer.text for hidden in (job.id, "exit_code_3", "my sum", job.results[1].sha256))
+
+
+async def handle_of(site: Site, owner: Consumer) -> str:
+    (status,) = (await site.http.get(COMPUTE, params={"consumerAddress": owner.account.address})).json()
+    return str(status["jobId"])
+
+
+async def test_a_handle_is_as_good_as_the_id_for_the_owner(site: Site, alice: Consumer, tmp_path: Path) -> None:
+    """What market front ends do: list by address, and then ask, signed, for what they found there."""
+    job = await site.add_finished(tmp_path, owner=alice.account.address)
+    handle = await handle_of(site, alice)
+    assert handle != job.id
+    result = alice.signed(f"{handle}1", jobId=handle, index=1)
+    answer = await site.http.get("/api/services/computeResult", params=result)
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    (status,) = (await site.http.get(COMPUTE, params=alice.signed(handle, jobId=handle))).json()
+    assert (status["jobId"], status["results"][1]["filename"]) == (job.id, "a/my sum.bin")
+    (stopped,) = (await site.http.put(COMPUTE, json=alice.signed(handle, jobId=handle))).json()
+    assert stopped["jobId"] == job.id
+    deleted = await site.http.request("DELETE", COMPUTE, json=alice.signed(handle, jobId=handle))
+    assert [entry["removed"] for entry in deleted.json()] == [1]
+    assert (await site.http.get(COMPUTE, params={"jobId": handle})).json() == []
+
+
+async def test_a_handle_opens_nothing_to_others(site: Site, alice: Consumer, bob: Consumer, tmp_path: Path) -> None:
+    await site.add_finished(tmp_path, owner=alice.account.address, reason="exit_code_3")
+    handle = await handle_of(site, alice)
+    (status,) = (await site.http.get(COMPUTE, params={"jobId": handle})).json()
+    assert (status["jobId"], status.get("reason")) == (handle, None)
+    assert [result["filename"] for result in status["results"]] == ["algorithm.log", "output-1"]
+    result = bob.signed(f"{handle}1", jobId=handle, index=1)
+    refused = await site.http.get("/api/services/computeResult", params=result)
+    assert (refused.status_code, refused.json()["error"]) == (404, "There is no such job.")
+    assert (await site.http.get(COMPUTE, params=bob.signed(handle, jobId=handle))).json() == []
+    assert (await site.http.put(COMPUTE, json=bob.signed(handle, jobId=handle))).json() == []
+    assert (await site.http.request("DELETE", COMPUTE, json=bob.signed(handle, jobId=handle))).json() == []
+
+
+async def test_a_restarted_job_is_not_stopped_by_an_old_signature_over_its_handle(site: Site, alice: Consumer) -> None:
+    """Such a signature covers the job alone, so it must be good for the first attempt only, by whatever name."""
+    await site.add(owner=alice.account.address, attempt=2)
+    handle = await handle_of(site, alice)
+    address = alice.account.address
+    signature = alice.account.sign_text(f"{address}{handle}")
+    asked = {"consumerAddress": address, "jobId": handle, "nonce": "5", "signature": signature}
+    assert (await site.http.put(COMPUTE, json=asked)).status_code == 400
 
 
 @pytest.mark.parametrize("params", [{"documentId": DID}, {"documentId": "did%3Aop%3A" + "3" * 64}])

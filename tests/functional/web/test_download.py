@@ -96,7 +96,7 @@ async def test_the_quote_is_free_and_signed(shop: Shop) -> None:
     fee = quote["providerFee"]
     assert (quote["datatoken"], fee["providerFeeAmount"], fee["validUntil"]) == (shop.asset.datatoken, "0", 0)
     assert fee["providerFeeAddress"] == shop.house.cove.vault.address
-    assert quote["nonce"] is None or quote["nonce"].isdigit()
+    assert quote["nonce"].isdigit()
 
 
 @pytest.mark.parametrize(

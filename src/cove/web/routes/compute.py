@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,6 +19,7 @@ from cove.ports import JobQuery
 from cove.web import auth, documentation, status
 from cove.web.answers import fee_answer
 from cove.web.errors import json_answer
+from cove.web.handles import job_id_of
 from cove.web.parsing import body_of, json_text, parameters, parse_json, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.wiring import Cove
@@ -52,7 +54,8 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         if isinstance(asked, StartRequest):
             view = await house.jobs.start(asked)
         else:
-            view = await house.jobs.restart(owner, asked, refresh_inputs=body.refreshInputs)
+            job_id = await job_id_of(house, asked)
+            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs)
         return json_answer([status.full(view, house.clock.now())])
 
     @router.get(
@@ -66,7 +69,8 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         """Give the status of the jobs that match; an empty list when there are none.
 
         A request with signature and nonce is answered with links. Without them, a request by jobId is answered without
-        links, one by consumerAddress without results and reasons too, and one by neither with an empty list. A
+        links; one by consumerAddress with handles for ids, and without the names of results and why a job failed; one
+        by neither with an empty list. A handle stands for the id in every request that the job's owner proves. A
         signature that comes without the nonce that it covers proves nothing and is not looked at.
         """
         chosen = await _selector(house, request)
@@ -74,16 +78,19 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         proof = auth.proof_of(request, chosen.signature)
         if (proof.signature or proof.token) and chosen.nonce:
             owner = await _prove(house, request, chosen)
-            query = _query(chosen, owner)
+            query = await _of_owner(house, query, owner)
             links = _links(house, request)
             return json_answer([status.full(view, house.clock.now(), links) for view in await house.jobs.find(query)])
         if not house.options.public_status:
             raise BadSignature("This provider answers to signed requests only.", hint="Send nonce and signature.")
         if query.job_id is not None:
-            return json_answer([status.full(view, house.clock.now()) for view in await house.jobs.find(query)])
-        if query.owner is None:
+            if found := await house.jobs.find(query):
+                return json_answer([status.full(view, house.clock.now()) for view in found])
+            query = replace(query, job_id=house.handles.job(query.job_id))
+        elif query.owner is None:
             return json_answer([])
-        return json_answer([status.reduced(view) for view in await house.jobs.find(query)])
+        found = await house.jobs.find(query)
+        return json_answer([status.reduced(view, house.handles.of(view.job.id)) for view in found])
 
     @router.put(
         _PATH,
@@ -136,14 +143,14 @@ async def _wish(house: Cove, request: Request, *, delete: bool) -> Response:
         owner = await _prove_without_nonce(house, chosen, chosen.jobId, chosen.signature)
     else:
         owner = await _prove_wish(house, request, chosen, delete=delete)
-    query = _query(chosen, owner)
+    query = await _of_owner(house, query, owner)
     views = await (house.jobs.delete(query) if delete else house.jobs.stop(query))
     return json_answer([status.full(view, house.clock.now()) for view in views])
 
 
 async def _prove_without_nonce(house: Cove, chosen: wire.JobSelector, job_id: str, signature: str) -> str:
     """Prove a stop or a delete as it was first documented: signature and jobId, the address only where one is sent."""
-    account = chosen.consumerAddress or await house.jobs.owner_of(messages.parse_job_id(job_id))
+    account = chosen.consumerAddress or await house.jobs.owner_of(await job_id_of(house, job_id))
     if account is None:
         required(chosen, "consumerAddress")
     document = auth.signed_did(chosen.documentId)
@@ -163,7 +170,7 @@ async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *
     except BadSignature:
         if delete or not chosen.jobId or not chosen.consumerAddress or not chosen.signature:
             raise
-        attempt = await house.jobs.attempt_of(messages.parse_job_id(chosen.jobId))
+        attempt = await house.jobs.attempt_of(await job_id_of(house, chosen.jobId))
         text = f"{chosen.consumerAddress}{chosen.jobId}"
         if attempt not in {None, 1} or not verify_text(text, chosen.signature, auth.address(chosen.consumerAddress)):
             raise
@@ -179,13 +186,19 @@ async def _selector(house: Cove, request: Request) -> wire.JobSelector:
     return chosen
 
 
-def _query(chosen: wire.JobSelector, owner: str | None = None) -> JobQuery:
+def _query(chosen: wire.JobSelector) -> JobQuery:
     return JobQuery(
         job_id=messages.parse_job_id(chosen.jobId) if chosen.jobId else None,
-        owner=owner or (auth.address(chosen.consumerAddress) if chosen.consumerAddress else None),
+        owner=auth.address(chosen.consumerAddress) if chosen.consumerAddress else None,
         document_id=messages.parse_did(chosen.documentId, "documentId") if chosen.documentId else None,
         agreement_id=messages.parse_tx(chosen.agreementId, "agreementId") if chosen.agreementId else None,
     )
+
+
+async def _of_owner(house: Cove, query: JobQuery, owner: str) -> JobQuery:
+    """Give a query as one of an owner's, who may name a job by its handle."""
+    job_id = None if query.job_id is None else await job_id_of(house, query.job_id)
+    return replace(query, owner=owner, job_id=job_id)
 
 
 async def _prove(house: Cove, request: Request, chosen: wire.JobSelector) -> str:

@@ -15,6 +15,7 @@ from cove.core import messages
 from cove.core.errors import BadSignature
 from cove.jobs.requests import ResultPart
 from cove.web import auth, documentation
+from cove.web.handles import job_id_of
 from cove.web.parsing import parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.web.serving import Content, send
@@ -44,8 +45,11 @@ def routes(house: Cove) -> APIRouter:
         required(chosen, "jobId")
         index = None if chosen.index is None else whole_number(chosen.index, "index", _MAX_INDEX)
         job_id = messages.parse_job_id(chosen.jobId)
-        owner = None if await _linked(house, chosen, index) else await _owner(house, request, chosen)
-        part = await house.jobs.result(owner, job_id, index)
+        if await _linked(house, chosen, index):
+            part = await house.jobs.result(None, job_id, index)
+        else:
+            owner = await _owner(house, request, chosen)
+            part = await house.jobs.result(owner, await job_id_of(house, job_id), index)
         return await send(request, Content(part.filename, part.size, part.etag, _reader(house, part)))
 
     return router
