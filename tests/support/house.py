@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -97,8 +98,15 @@ KEYS: dict[str, str] = {}
 
 @pytest.fixture
 async def house(ocean: Ocean, tmp_path: Path) -> AsyncIterator[House]:
+    async with opened(ocean, tmp_path) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def opened(ocean: Ocean, tmp_path: Path, **changes: Any) -> AsyncIterator[House]:
+    """Open a house; ``changes`` are settings."""
     KEYS.update({account.address: account.private_key for account in ocean.chain.accounts})
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data").mkdir(exist_ok=True)
     (tmp_path / "data" / "table.csv").write_text("a\n1\n")
     settings = Settings(
         state_dir=tmp_path / "state",
@@ -111,6 +119,7 @@ async def house(ocean: Ocean, tmp_path: Path) -> AsyncIterator[House]:
         ),
         environments=(EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
         local={"data": LocalRootSettings(path=tmp_path / "data", publishers=(ocean.publisher.address,))},
+        **changes,
     )  # fmt: skip
     async with open_cove(settings, connect=lambda _: SharedChain(ocean.chain)) as cove:
         transport = httpx2.ASGITransport(app=create_app(cove), raise_app_exceptions=False)

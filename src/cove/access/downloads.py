@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+from cove.core.consent import Action, Question
 from cove.core.errors import DataMissing, Refused, Unavailable
 from cove.core.files import FileFacts, FileObject
 from cove.core.job import InputAsset, SealedFiles
@@ -14,6 +15,7 @@ from cove.core.order import Order
 from cove.core.parameters import fill
 from cove.core.trust import may_consume
 from cove.jobs import provisioning, quotes
+from cove.jobs.consent import consent, wanted
 from cove.jobs.orders import Priced, find_asset, verify
 from cove.jobs.parts import Parts
 from cove.jobs.requests import Quote
@@ -36,6 +38,8 @@ class FileRequest:
     order_tx: str | None
     #: JSON object of the consumer's own parameters, as text.
     userdata: str = "{}"
+    #: What the caller says to the site's policy server, JSON text; empty for nothing.
+    passed_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,17 @@ class DownloadService:
 
         Raises:
             Refused: The asset, the service or the file is not there, or not for this consumer.
-            Unavailable: The chain does not answer.
+            Invalid: The site's policy says no.
+            Forbidden: The site's policy says no.
+            TooMany: Too many questions to the site's policy are open.
+            Unavailable: The chain, or the site's policy, does not answer.
         """
         item = await self._priced(request)
         # What the consumer must give is asked for when the file is fetched; a quote may come before it is known.
         wishes = [replace(parameter, required=False) for parameter in item.service.parameters]
         request = replace(request, userdata=fill(wishes, request.userdata, "userdata"))
         file = await self._file(item, request)
+        await self._consent(Action.INITIALIZE, item, request)
         if not (await asyncio.to_thread(source_for(file, self._parts.sources).info, file)).valid:
             raise Refused("fileIndex", "file_unavailable", hint="The provider cannot reach the file now.")
         if item.order_tx is not None:
@@ -88,10 +96,13 @@ class DownloadService:
 
         Raises:
             Refused: ``serviceId: order_invalid`` and what else speaks against it.
-            Unavailable: The chain, or the file's source, does not answer.
+            Invalid: The site's policy says no.
+            Forbidden: The site's policy says no.
+            Unavailable: The chain, the site's policy, or the file's source does not answer.
         """
         item = await self._priced(request)
         order = await verify(self._parts, request.consumer, item, None)
+        await self._consent(Action.DOWNLOAD, item, request)
         request = replace(request, userdata=fill(item.service.parameters, request.userdata, "userdata"))
         file = await self._file(item, request)
         source = source_for(file, self._parts.sources)
@@ -138,6 +149,10 @@ class DownloadService:
             raise self._gone(request) from None
         finally:
             reader.close()
+
+    async def _consent(self, action: Action, item: Priced, request: FileRequest) -> None:
+        asked = wanted(item, request.index or 0) if action is Action.DOWNLOAD else wanted(item)
+        await consent(self._parts, Question(action, request.consumer, (asked,), passed_on=request.passed_on))
 
     async def _priced(self, request: FileRequest) -> Priced:
         asset = await find_asset(self._parts, request.did, "")

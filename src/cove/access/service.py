@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cove.core.asset import NFT_USABLE_STATES
+from cove.core.consent import Action, DecryptSubject, Question
 from cove.core.document import decode_document
 from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
 from cove.core.filelist import attach_userdata, parse_file
 from cove.core.files import FileFacts, FileObject, LocalFile
 from cove.core.job import InputAsset, SealedFiles
 from cove.jobs import provisioning
+from cove.jobs.consent import consent
 from cove.jobs.orders import find_asset
 from cove.jobs.parts import Parts
 from cove.sources import source_for
@@ -36,6 +38,8 @@ class DecryptQuery:
     flags: int
     #: 32 bytes; None where the chain's event has it.
     document_hash: bytes | None
+    #: What the caller says to the site's policy server, JSON text; empty for nothing.
+    passed_on: str = ""
 
 
 class AccessService:
@@ -44,13 +48,23 @@ class AccessService:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def encrypt(self, chain_id: int, plain: bytes) -> str:
+    async def encrypt(self, chain_id: int, plain: bytes, *, account: str = "", passed_on: str = "") -> str:
         """Encrypt a file list or a DDO to the provider's key.
 
+        Args:
+            chain_id: Of the asset.
+            plain: What to encrypt; no policy sees it.
+            account: Who says to be asking, unproven; empty where nobody does.
+            passed_on: What the caller says to the site's policy server, JSON text; empty for nothing.
+
         Raises:
-            Invalid: The chain is not one of ours.
+            Invalid: The chain is not one of ours, or the site's policy says no.
+            Forbidden: The site's policy says no.
+            TooMany: Too many questions to the site's policy are open.
+            Unavailable: The site's policy does not answer.
         """
         self._known_chain(chain_id)
+        await consent(self._parts, Question(Action.ENCRYPT, account, passed_on=passed_on))
         return "0x" + self._parts.vault.encrypt(plain).hex()
 
     async def decrypt(self, query: DecryptQuery) -> bytes:
@@ -58,8 +72,9 @@ class AccessService:
 
         Raises:
             Invalid: The chain, the transaction or the document is not good.
-            Forbidden: The NFT is not one of the factory's, or its state forbids it.
-            Unavailable: The chain does not answer.
+            Forbidden: The NFT's state forbids it, or the site's policy says no.
+            TooMany: Too many questions to the site's policy are open.
+            Unavailable: The chain, or the site's policy, does not answer.
         """
         ledger = self._parts.ledgers[self._known_chain(query.chain_id)]
         facts = await ledger.nft(query.nft)
@@ -75,6 +90,10 @@ class AccessService:
             data, flags, document_hash = event.data, event.flags, event.metadata_hash
         if data is None or document_hash is None:
             raise Invalid({"encryptedDocument": ["Give transactionId, or encryptedDocument, flags and documentHash."]})
+        subject = DecryptSubject(query.chain_id, query.nft, query.transaction_id)
+        await consent(
+            self._parts, Question(Action.DECRYPT, query.decrypter, decrypt=subject, passed_on=query.passed_on)
+        )
         return await asyncio.to_thread(decode_document, data, flags, document_hash, self._parts.vault.decrypt)
 
     async def asset_document(self, did: str) -> str:

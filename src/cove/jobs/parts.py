@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cove.core.environment import Environment
 from cove.core.policy import ReleaseLimits
-from cove.ports import Clock, Engine, FileSource, JobStore, Ledger, MetadataStore, ResultStore, Vault
+from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, ResultStore, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Parts:
     poll_seconds: float
     #: False: an order pays for one job only.
     order_pays_again: bool
+    #: The site's own policies, all of which must say yes; empty where it has none.
+    gates: tuple[Gate, ...] = ()
 
     def workspace(self, job_id: str) -> Path:
         """Give the folder of a job's inputs."""

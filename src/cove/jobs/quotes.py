@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from cove.core.consent import Action
 from cove.core.environment import Environment
 from cove.core.errors import Refused
 from cove.core.fees import fee_amount, packed_fee, provider_data
 from cove.jobs.admission import Admitted, admit, environment_of
+from cove.jobs.consent import consent_to_job
 from cove.jobs.orders import Priced, verify
 from cove.jobs.parts import Parts
 from cove.jobs.requests import Quote, QuoteRequest, SignedFee
@@ -18,7 +20,9 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
 
     Raises:
         Refused: The period, the environment or an asset is not good.
-        Unavailable: The chain does not answer.
+        Invalid: The site's policy says no.
+        Forbidden: The site's policy says no.
+        Unavailable: The chain, or the site's policy, does not answer.
     """
     environment = environment_of(parts, request.environment)
     seconds = request.valid_until - int(parts.clock.now())
@@ -29,6 +33,7 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
             hint=f"Give a Unix time up to {environment.resources.time_seconds} seconds ahead.",
         )
     admitted = await admit(parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=False)
+    await consent_to_job(parts, Action.INITIALIZE_COMPUTE, request.consumer, admitted, request.passed_on)
     paid = [await _paid(parts, request.consumer, item, environment) for item in admitted.items]
     return await _quotes(parts, request, environment, admitted, paid)
 

@@ -49,6 +49,8 @@ class StartRequest:
     environment_variables: tuple[tuple[str, str], ...] = ()
     #: ``did`` or ``flat``.
     layout: str = "did"
+    #: What the caller says to the site's policy server, JSON text; empty for nothing.
+    passed_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class QuoteRequest:
     datasets: tuple[AssetRequest, ...]
     algorithm: AssetRequest | None
     raw: RawAlgorithm | None
+    #: What the caller says to the site's policy server, JSON text; empty for nothing.
+    passed_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)

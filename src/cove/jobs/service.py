@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from cove.core.consent import Action
 from cove.core.errors import NotFound, Refused, StaleWrite, TooMany
 from cove.core.job import Job, JobId, Phase, ResultFile
 from cove.core.lifecycle import restarted
 from cove.core.order import Order
 from cove.jobs import quotes, tarball
 from cove.jobs.admission import Admitted, admit, environment_of, variables
+from cove.jobs.consent import consent_to_job, consent_to_restart
 from cove.jobs.orders import verify_all
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
@@ -41,8 +43,10 @@ class JobService:
 
         Raises:
             Refused: A rule says no; nothing was started and no order was used.
+            Invalid: The site's policy says no.
+            Forbidden: The site's policy says no.
             TooMany: The queue is full.
-            Unavailable: The chain does not answer.
+            Unavailable: The chain, or the site's policy, does not answer.
         """
         parts = self._parts
         environment = environment_of(parts, request.environment)
@@ -60,6 +64,7 @@ class JobService:
             custom_data=request.custom_data,
         )
         orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
+        await consent_to_job(parts, Action.COMPUTE, request.consumer, admitted, request.passed_on)
         package = replace(admitted.package, environment=given, layout=request.layout)
         seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
         job = Job(
@@ -79,12 +84,21 @@ class JobService:
         self._loop.accepted(environment.id)
         return await self._view(job)
 
-    async def restart(self, owner: str, job_id: JobId, *, refresh_inputs: bool) -> JobView:
+    async def restart(self, owner: str, job_id: JobId, *, refresh_inputs: bool, passed_on: str = "") -> JobView:
         """Run a finished job again as a new attempt, while its paid period lasts.
+
+        Args:
+            owner: Who asks, proven.
+            job_id: The job.
+            refresh_inputs: True accepts data that changed since its first attempt.
+            passed_on: What the owner says to the site's policy server, JSON text; empty for nothing.
 
         Raises:
             NotFound: It is not there or not the owner's.
             Refused: It has not ended, or what paid for it has.
+            Invalid: The site's policy says no.
+            Forbidden: The site's policy says no.
+            Unavailable: The site's policy does not answer.
         """
         job = await self._own(owner, job_id)
         if job.phase is not Phase.DONE:
@@ -93,6 +107,7 @@ class JobService:
         now = self._parts.clock.now()
         if job.expires_at and now > job.expires_at:
             raise Refused("order", "fees_not_paid", hint="The paid period has ended: order again, start a new job.")
+        await consent_to_restart(self._parts, job, passed_on)
         again = restarted(job, now)
         if refresh_inputs:
             again = replace(again, input_digests=())

@@ -3,6 +3,7 @@
 from cove.ports.chains import Ledger, MetadataEvent, MetadataStore, NftFacts
 from cove.ports.common import Clock, Finding
 from cove.ports.engines import Collected, Engine
+from cove.ports.gates import Gate
 from cove.ports.secrets import Vault
 from cove.ports.sources import FileSource, Reader
 from cove.ports.stores import JobQuery, JobStore, NonceStore, ResultStore, TokenStore
@@ -13,6 +14,7 @@ __all__ = [
     "Engine",
     "FileSource",
     "Finding",
+    "Gate",
     "JobQuery",
     "JobStore",
     "Ledger",

@@ -27,6 +27,7 @@ from cove.settings.sections import (
     ApiSettings,
     ChainSettings,
     EnvironmentSettings,
+    HooksSettings,
     ImageSettings,
     ListenSettings,
     LocalRootSettings,
@@ -39,6 +40,7 @@ __all__ = [
     "ApiSettings",
     "ChainSettings",
     "EnvironmentSettings",
+    "HooksSettings",
     "ImageSettings",
     "ListenSettings",
     "LocalRootSettings",
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
     url_files: UrlSettings = UrlSettings()
     release: ReleaseSettings = ReleaseSettings()
     api: ApiSettings = ApiSettings()
+    hooks: HooksSettings = HooksSettings()
     #: Seconds between two looks at everything, the safety net below the events.
     poll_seconds: float = Field(default=5.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

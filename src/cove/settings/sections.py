@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
 
 
 class _Section(BaseModel):
@@ -124,3 +124,24 @@ class ApiSettings(_Section):
     max_body: ByteSize = ByteSize(4 << 20)
     #: Seconds that the links in a signed status work.
     link_seconds: int = Field(default=600, ge=1)
+
+
+class HooksSettings(_Section):
+    """Servers of the site's own; docs/hooks.md has what is sent to them."""
+
+    #: URL of a server that is asked in the form of Ocean Provider's RBAC; empty: none. It may hold a secret.
+    rbac_url: SecretStr = SecretStr("")
+    #: What the RBAC server is told of this provider.
+    rbac_access: Literal["public", "private"] = "public"
+    #: URL of a server that is asked in the form of Ocean Node's PolicyServer; empty: none. It may hold a secret.
+    policy_url: SecretStr = SecretStr("")
+    #: Seconds that each of them may take for a question; without an answer nothing is done.
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("rbac_url", "policy_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
+            msg = "should begin with http:// or https://"
+            raise ValueError(msg)
+        return value

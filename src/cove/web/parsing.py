@@ -22,6 +22,9 @@ MAX_FIELDS: Final = 200
 MAX_DEPTH: Final = 64
 """How deep JSON that is kept may be nested: who reads it later has its own stack."""
 
+MAX_PASSED_ON: Final = 32 << 10
+"""Characters that one caller may have handed on to a policy server: a few verifiable credentials."""
+
 _MAX_REPORTED: Final = 20
 _LONGEST_NAME: Final = 100
 _LONGEST_LENGTH: Final = 15
@@ -63,6 +66,15 @@ async def parameters(request: Request, limit: int) -> dict[str, Any]:
     return parse_json(body)
 
 
+def query_parameters(request: Request) -> dict[str, Any]:
+    """Give the parameters of the query string, where the body is something else.
+
+    Raises:
+        Invalid: They cannot be read.
+    """
+    return _pairs(request.scope["query_string"], "query")
+
+
 def _pairs(encoded: bytes, field: str) -> dict[str, Any]:
     try:
         pairs = parse_qsl(encoded.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -93,6 +105,20 @@ def json_text(value: object, field: str) -> str:
         Invalid: It is nested too deep to be kept.
     """
     return "".join(_written(value, field, 0))
+
+
+def passed_on(value: object) -> str:
+    """Give what a caller says to the site's policy server as JSON text; empty where it says nothing.
+
+    Raises:
+        Invalid: It is too large, or nested too deep.
+    """
+    if value is None:
+        return ""
+    text = json_text(value, "policyServer")
+    if len(text) > MAX_PASSED_ON:
+        raise Invalid({"policyServer": [f"The policyServer may have {MAX_PASSED_ON} characters of JSON at the most."]})
+    return text
 
 
 def _written(value: object, field: str, depth: int) -> Iterator[str]:

@@ -38,6 +38,20 @@ def _json_object(value: object) -> object:
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 
 
+def _object_or_list(value: object) -> object:
+    given = _json_object(value)
+    if given is not None and not isinstance(given, dict | list):
+        raise ValueError("should be a JSON object or a list of them")
+    return given
+
+
+PassedOn = Annotated[
+    Any,
+    BeforeValidator(_object_or_list),
+    Field(description="Handed on to the site's policy server, where it has one"),
+]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", str_max_length=200_000)
 
@@ -98,6 +112,7 @@ class StartCompute(_Body):
     layout: Literal["did", "flat"] = "did"
     jobId: str | None = None  # noqa: N815
     refreshInputs: bool = False  # noqa: N815
+    policyServer: PassedOn = None  # noqa: N815
 
 
 class JobSelector(_Body):
@@ -136,6 +151,7 @@ class AccessRequest(_Body):
     userdata: JsonObject | None = Field(None, description="Parameters passed to the service's files, JSON")
     nonce: NumberText | None = None
     signature: str | None = Field(None, description="Over documentId and nonce")
+    policyServer: PassedOn = None  # noqa: N815
 
 
 class TokenRequest(_Body):
@@ -162,6 +178,16 @@ class InitializeCompute(_Body):
     algorithm: AlgorithmRef | None = None
     compute: ComputePeriod | None = None
     consumerAddress: str | None = None  # noqa: N815
+    policyServer: PassedOn = None  # noqa: N815
+
+
+class EncryptRequest(_Body):
+    """Parameters of ``POST encrypt``, beside the body."""
+
+    chainId: NumberText | None = Field(None, description="The asset's chain")  # noqa: N815
+    consumerAddress: str | None = Field(None, description="Who asks, for the site's policy server; not proven")  # noqa: N815
+    publisherAddress: str | None = Field(None, description="The same, as it was first called")  # noqa: N815
+    policyServer: PassedOn = None  # noqa: N815
 
 
 class DecryptRequest(_Body):
@@ -176,3 +202,4 @@ class DecryptRequest(_Body):
     documentHash: str | None = None  # noqa: N815
     nonce: NumberText | None = None
     signature: str | None = None
+    policyServer: PassedOn = None  # noqa: N815

@@ -21,7 +21,7 @@ from cove.crypto.tokens import Tokens
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
-from cove.ports import Engine, JobStore, Ledger, MetadataStore
+from cove.ports import Engine, Gate, JobStore, Ledger, MetadataStore
 from cove.results.disk import DiskResults
 from cove.settings import Settings
 from cove.sources.local import LocalRoot
@@ -31,6 +31,7 @@ from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
 from cove.wiring.chains import Connect, connect_http, open_chains
 from cove.wiring.files import environment_of, open_engines, open_sources
+from cove.wiring.hooks import open_gates
 from cove.wiring.house import Cove, ServiceOptions
 from cove.wiring.state import disk_finding, lock, open_vault, prepare_state
 
@@ -73,7 +74,8 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         store = await _open_store(settings, state, stack)
         engines = await open_engines(settings, state, stack)
         ledgers, metadata = await open_chains(settings, vault, connect, stack)
-        parts = _parts(settings, state, vault, store, engines, ledgers, metadata)
+        gates = open_gates(settings, vault, stack)
+        parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates)
         reconciler = Reconciler(parts)
         cove = Cove(
             jobs=JobService(parts, reconciler),
@@ -121,6 +123,7 @@ def _parts(  # noqa: PLR0917 - every part once
     engines: Mapping[str, Engine],
     ledgers: Mapping[int, Ledger],
     metadata: Mapping[int, MetadataStore],
+    gates: tuple[Gate, ...],
 ) -> Parts:
     roots = {
         name: LocalRoot(root.path.absolute(), frozenset(account.lower() for account in root.publishers))
@@ -150,6 +153,7 @@ def _parts(  # noqa: PLR0917 - every part once
         new_id=_new_id,
         poll_seconds=settings.poll_seconds,
         order_pays_again=settings.api.order_pays_again,
+        gates=gates,
     )
 
 

@@ -16,7 +16,7 @@ from cove.core.errors import Invalid
 from cove.core.files import FileFacts
 from cove.web import auth, documentation
 from cove.web.errors import json_answer
-from cove.web.parsing import body_of, parameters, parse_json, read, required, whole_number
+from cove.web.parsing import body_of, parameters, parse_json, passed_on, query_parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
@@ -29,25 +29,30 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/encrypt",
         status_code=201,
         summary="Encrypt to the provider's key",
-        responses={**documentation.responses(413), 201: {"content": {"text/plain": {}}}},
+        responses={**documentation.responses(403, 413, 429), 201: {"content": {"text/plain": {}}}},
         openapi_extra={
-            "parameters": [{"name": "chainId", "in": "query", "required": True, "schema": {"type": "string"}}],
+            **documentation.query(wire.EncryptRequest, required=("chainId",)),
             "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
         },
     )
     async def encrypt(request: Request) -> Response:
         """Encrypt a file list or a DDO; the answer is 0x hex text."""
-        chain = whole_number(request.query_params.get("chainId"), "chainId")
+        asked = read(wire.EncryptRequest, query_parameters(request))
+        chain = whole_number(asked.chainId, "chainId")
+        claimed = asked.consumerAddress or asked.publisherAddress
+        account = auth.address(claimed) if claimed else ""
+        said = passed_on(asked.policyServer)
         if request.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
             raise Invalid({"content-type": ["The Content-Type must be application/octet-stream."]})
         plain = await body_of(request, house.options.max_body)
-        return Response(await house.access.encrypt(chain, plain), 201, media_type="text/plain")
+        cipher = await house.access.encrypt(chain, plain, account=account, passed_on=said)
+        return Response(cipher, 201, media_type="text/plain")
 
     @router.post(
         f"{wire.API_PREFIX}/decrypt",
         status_code=201,
         summary="Decrypt a published DDO",
-        responses={**documentation.responses(413), 201: {"content": {"text/plain": {}}}},
+        responses={**documentation.responses(403, 413, 429), 201: {"content": {"text/plain": {}}}},
         openapi_extra=documentation.body(wire.DecryptRequest),
     )
     async def decrypt(request: Request) -> Response:
@@ -137,6 +142,7 @@ def _decrypt_query(asked: wire.DecryptRequest) -> DecryptQuery:
         document=_hex(asked.encryptedDocument, "encryptedDocument"),
         flags=whole_number(asked.flags, "flags", 255) if asked.flags is not None else 0,
         document_hash=_hex(asked.documentHash, "documentHash"),
+        passed_on=passed_on(asked.policyServer),
     )
 
 

@@ -20,7 +20,7 @@ from cove.web import auth, documentation, status
 from cove.web.answers import fee_answer
 from cove.web.errors import json_answer
 from cove.web.handles import job_id_of
-from cove.web.parsing import body_of, json_text, parameters, parse_json, read, required, whole_number
+from cove.web.parsing import body_of, json_text, parameters, parse_json, passed_on, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
@@ -36,7 +36,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Start or restart a job",
-        responses=documentation.responses(404, 409, 413, 429),
+        responses=documentation.responses(403, 404, 409, 413, 429),
         openapi_extra=documentation.body(wire.StartCompute),
     )
     async def start(request: Request) -> Response:
@@ -50,12 +50,13 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         account = auth.address(body.consumerAddress)
         # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
         asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(body, account)
+        said = passed_on(body.policyServer)
         owner = await auth.prove(house, body.consumerAddress or "", text, nonce, proof)
         if isinstance(asked, StartRequest):
             view = await house.jobs.start(asked)
         else:
             job_id = await job_id_of(house, asked)
-            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs)
+            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs, passed_on=said)
         return json_answer([status.full(view, house.clock.now())])
 
     @router.get(
@@ -118,7 +119,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         f"{wire.API_PREFIX}/initializeCompute",
         response_model=wire.Initialized,
         summary="What a job needs to be paid",
-        responses=documentation.responses(413),
+        responses=documentation.responses(403, 413, 429),
         openapi_extra=documentation.body(wire.InitializeCompute),
     )
     async def initialize(request: Request) -> Response:
@@ -228,6 +229,7 @@ def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
         custom_data=json_text(body.algorithm.algocustomdata or {}, "algorithm.algocustomdata"),
         environment_variables=tuple((body.envs or {}).items()),
         layout=body.layout,
+        passed_on=passed_on(body.policyServer),
     )
 
 
@@ -241,6 +243,7 @@ def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:
         datasets=_datasets(body.datasets),
         algorithm=None if body.algorithm.meta else _asset(body.algorithm, "algorithm"),
         raw=_raw(body.algorithm),
+        passed_on=passed_on(body.policyServer),
     )
 
 

@@ -15,7 +15,7 @@ from cove.core import messages
 from cove.web import auth, documentation
 from cove.web.answers import fee_answer
 from cove.web.errors import json_answer
-from cove.web.parsing import json_text, parameters, read, required, whole_number
+from cove.web.parsing import json_text, parameters, passed_on, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.web.serving import Content, send
 from cove.wiring import Cove
@@ -31,7 +31,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/initialize",
         response_model=wire.InitializedAccess,
         summary="What an order of an access service must pay",
-        responses=documentation.responses(),
+        responses=documentation.responses(403, 429),
         openapi_extra=documentation.query(
             wire.AccessRequest, required=("documentId", "serviceId", "consumerAddress"), without=("nonce", "signature")
         ),
@@ -52,7 +52,7 @@ def routes(house: Cove) -> APIRouter:
     @router.get(
         f"{wire.API_PREFIX}/download",
         summary="A file of an access service",
-        responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
+        responses={**documentation.responses(403, 404), 200: {"content": {"application/octet-stream": {}}}},
         openapi_extra=documentation.query(
             wire.AccessRequest,
             required=("documentId", "serviceId", "transferTxId", "consumerAddress"),
@@ -87,4 +87,5 @@ def _file_request(asked: wire.AccessRequest, consumer: str) -> FileRequest:
         index=whole_number(asked.fileIndex, "fileIndex", _MAX_INDEX) if asked.fileIndex else None,
         order_tx=messages.parse_tx(asked.transferTxId, "transferTxId") if asked.transferTxId else None,
         userdata=json_text(asked.userdata or {}, "userdata"),
+        passed_on=passed_on(asked.policyServer),
     )
