@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 
 from cove.core.consent import Action, DecryptSubject, Question, Wanted
+from cove.core.proof import MAX_ATTEMPTS, Access, provider_data
 from cove.hooks import policy, rbac
+from cove.hooks.notary import form_of
 from cove.settings import Settings
 from cove.web.parsing import MAX_PASSED_ON
 
@@ -39,9 +41,13 @@ def test_the_requests_are_those_that_are_sent() -> None:
         Question(Action.DECRYPT, ACCOUNT, decrypt=DecryptSubject(8996, NFT, TX), passed_on=said),
     ):
         sent += [json.loads(text) for text in policy.requests_of(question, ME)]
-    assert sent == SHOWN[: len(sent)]
-    assert [list(entry) for entry in sent] == [list(entry) for entry in SHOWN[: len(sent)]]
+    about = provider_data(one.did, "a", 0)
+    access = Access(1, TX, "0x6", ACCOUNT, about, f"{one.did}1700000000000", "0x55")
+    sent.append(dict(form_of(access, lambda _: "0x..")))
+    assert sent == SHOWN
+    assert [list(entry) for entry in sent] == [list(entry) for entry in SHOWN]
 
 
 def test_the_bound_is_the_one_that_holds() -> None:
     assert f"at most {MAX_PASSED_ON} characters" in PAGE
+    assert f"after {MAX_ATTEMPTS} attempts" in PAGE

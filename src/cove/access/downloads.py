@@ -51,6 +51,8 @@ class OpenFile:
     etag: str
     order: Order
     file: FileObject
+    #: Chain of the asset.
+    chain_id: int
 
 
 class DownloadService:
@@ -114,7 +116,7 @@ class DownloadService:
         except DataMissing:
             raise self._gone(request) from None
         etag = hashlib.sha256(fingerprint.encode()).hexdigest()[:32] if fingerprint else ""
-        return OpenFile(facts, etag, order, file)
+        return OpenFile(facts, etag, order, file, item.asset.chain_id)
 
     async def read(
         self, request: FileRequest, opened: OpenFile, offset: int, length: int | None

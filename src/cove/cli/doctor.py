@@ -16,7 +16,7 @@ from cove.core.errors import CoveError, SettingsWrong, Unavailable
 from cove.ledgers.rpc import HttpRpc, RpcError
 from cove.ports import Finding
 from cove.settings import ChainSettings, Settings, file_of, load, unused_variables
-from cove.wiring import disk_finding, open_cove, open_vault, prepare_state
+from cove.wiring import disk_finding, open_cove, open_vault, prepare_state, proofs_beside
 
 #: What is looked at in the state folder, and says nothing of it where a spare folder took its place.
 _OF_THE_FOLDER: Final = ("database disk", "results")
@@ -78,6 +78,8 @@ async def _look(settings: Settings, spare: Path) -> list[Finding]:
         found = await _open(_replaced(settings, spare))
         elsewhere = (*_OF_THE_FOLDER, "database")
     findings += [finding for finding in found if finding.part not in elsewhere]
+    if state.ok and not in_place and settings.state_dir.exists() and not settings.database_url.get_secret_value():
+        findings += await proofs_beside(settings)
     return [*findings, *([disk_finding(_nearest(settings.state_dir))] if state.ok else [])]
 
 

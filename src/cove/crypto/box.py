@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cove.core.errors import Invalid, SettingsWrong
-from cove.crypto.keys import PUBLIC_KEY_BYTES, Account, personal_hash
+from cove.crypto.keys import PUBLIC_KEY_BYTES, Account, keccak, personal_hash
 
 MAX_PLAIN_BYTES: Final = 8 << 20
 """Largest document or file list that is encrypted to, or opened with, the provider's key."""
@@ -99,6 +99,11 @@ class KeyVault:
         """Sign 32 bytes as an EIP-191 personal message: v (27 or 28), r, s (32 bytes each)."""
         signature = self._account.sign(personal_hash(digest))
         return signature[64], signature[:32], signature[32:64]
+
+    def sign_transaction(self, unsigned: bytes) -> tuple[int, bytes, bytes]:
+        """Sign a transaction's bytes (their keccak): parity of the point (0 or 1), r, s (32 bytes each)."""
+        signature = self._account.sign(keccak(unsigned))
+        return signature[64] - 27, signature[:32], signature[32:64]
 
     def mac(self, message: bytes) -> str:
         """Give a keyed digest (HMAC-SHA256, hex) for links that only this provider can make."""

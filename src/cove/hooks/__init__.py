@@ -1,1 +1,1 @@
-"""Servers of a site's own that Cove talks to: they are asked before something is done."""
+"""Servers of a site's own that Cove talks to: asked before something is done, told afterwards."""

@@ -39,6 +39,10 @@ class Vault(Protocol):
         """Sign 32 bytes as an EIP-191 personal message: v (27 or 28), r, s (32 bytes each)."""
         ...
 
+    def sign_transaction(self, unsigned: bytes) -> tuple[int, bytes, bytes]:
+        """Sign a transaction's bytes (their keccak): parity of the point (0 or 1), r, s (32 bytes each)."""
+        ...
+
     def mac(self, message: bytes) -> str:
         """Give a keyed digest (hex) for links that only this provider can make."""
         ...

@@ -135,10 +135,14 @@ class HooksSettings(_Section):
     rbac_access: Literal["public", "private"] = "public"
     #: URL of a server that is asked in the form of Ocean Node's PolicyServer; empty: none. It may hold a secret.
     policy_url: SecretStr = SecretStr("")
-    #: Seconds that each of them may take for a question; without an answer nothing is done.
+    #: Seconds that each server may take for a question or a proof; without an answer to a question nothing is done.
     timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+    #: URL that a proof of each access is posted to; empty: none. It may hold a secret.
+    http_proof_url: SecretStr = SecretStr("")
+    #: True sends a proof of each access to its chain, which costs the provider's account gas.
+    chain_proof: bool = False
 
-    @field_validator("rbac_url", "policy_url")
+    @field_validator("rbac_url", "policy_url", "http_proof_url")
     @classmethod
     def _web_address(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):

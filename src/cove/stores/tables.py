@@ -21,7 +21,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -131,6 +131,26 @@ revoked_tokens = Table(
     Column("expires_at", _NUMBER, nullable=False),
 )
 Index("revoked_tokens_expiry", revoked_tokens.c.expires_at)
+
+proofs = Table(
+    "proofs",
+    metadata,
+    # Counts up as they come in: the order in which a chain gets them.
+    Column("number", _NUMBER, Identity(), primary_key=True),
+    # sha256 of ``core.proof.proof_key``; kept when the rest is forgotten, so that nothing is proven twice.
+    Column("key", String(64), nullable=False, unique=True),
+    Column("lane", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    # The access and what was sent for it, JSON; empty once it is delivered.
+    Column("document", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+NOT_DELIVERED: Final = proofs.c.state != literal_column("'delivered'", String)
+Index("proofs_open", proofs.c.lane, proofs.c.state, sqlite_where=NOT_DELIVERED, postgresql_where=NOT_DELIVERED)
 
 counters = Table(
     "counters",

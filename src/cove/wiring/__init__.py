@@ -7,7 +7,7 @@ import contextlib
 import gc
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 
 from cove.access.downloads import DownloadService
@@ -31,9 +31,9 @@ from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
 from cove.wiring.chains import Connect, connect_http, open_chains
 from cove.wiring.files import environment_of, open_engines, open_sources
-from cove.wiring.hooks import open_gates
+from cove.wiring.hooks import open_gates, open_proofs, proofs_beside
 from cove.wiring.house import Cove, ServiceOptions
-from cove.wiring.state import disk_finding, lock, open_vault, prepare_state
+from cove.wiring.state import DATABASE_FILE, disk_finding, lock, open_vault, prepare_state
 
 __all__ = [
     "Connect",
@@ -44,6 +44,7 @@ __all__ = [
     "open_cove",
     "open_vault",
     "prepare_state",
+    "proofs_beside",
 ]
 
 
@@ -77,10 +78,12 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         gates = open_gates(settings, vault, stack)
         parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates)
         reconciler = Reconciler(parts)
+        proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
         cove = Cove(
             jobs=JobService(parts, reconciler),
             access=AccessService(parts),
             downloads=DownloadService(parts),
+            proofs=proofs,
             reconciler=reconciler,
             parts=parts,
             vault=vault,
@@ -103,12 +106,14 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         gc.freeze()  # what is there now lives as long as the service: no collection need look at it again
         if loop:
             reconciler.listen_to_engines()
-            await stack.enter_async_context(_running(reconciler))
+            await stack.enter_async_context(_running(reconciler.run(), "reconciler"))
+            if proofs.wanted:
+                await stack.enter_async_context(_running(proofs.run(), "proofs"))
         yield cove
 
 
 async def _open_store(settings: Settings, state: Path, stack: contextlib.AsyncExitStack) -> SqlJobStore:
-    url = settings.database_url.get_secret_value() or sqlite_url(state / "cove.db")
+    url = settings.database_url.get_secret_value() or sqlite_url(state / DATABASE_FILE)
     store = SqlJobStore(url, order_pays_again=settings.api.order_pays_again)
     stack.push_async_callback(store.close)
     await store.start()
@@ -162,8 +167,8 @@ def _new_id() -> str:
 
 
 @contextlib.asynccontextmanager
-async def _running(reconciler: Reconciler) -> AsyncIterator[None]:
-    task = asyncio.create_task(reconciler.run(), name="reconciler")
+async def _running(loop: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(loop, name=name)
     try:
         yield
     finally:

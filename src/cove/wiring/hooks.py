@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
+from cove.access.proofs import ProofService, findings_of
+from cove.core.errors import CoveError
 from cove.crypto.box import KeyVault
-from cove.crypto.keys import keccak
+from cove.crypto.keys import keccak, recover
 from cove.hooks import policy, rbac
 from cove.hooks.asking import Asker
-from cove.ports import Gate, Vault
+from cove.hooks.notary import LANE, HttpProofs
+from cove.ledgers.executed import ChainProofs
+from cove.ports import Clock, Finding, Gate, ProofSink, Vault
 from cove.settings import Settings
+from cove.stores.database import sqlite_url
+from cove.stores.proofs import SqlProofStore
+from cove.stores.sql import SqlJobStore
+from cove.wiring.chains import Connect
+from cove.wiring.state import DATABASE_FILE
 
 
-def open_gates(settings: Settings, vault: KeyVault, stack: contextlib.AsyncExitStack) -> tuple[Gate, ...]:
+def open_gates(settings: Settings, vault: KeyVault, stack: AsyncExitStack) -> tuple[Gate, ...]:
     """Give the policies that must say yes; the stack lets go of their connections."""
     given = settings.hooks
     gates: list[Gate] = []
@@ -25,6 +34,42 @@ def open_gates(settings: Settings, vault: KeyVault, stack: contextlib.AsyncExitS
     for gate in gates:
         stack.push_async_callback(gate.close)
     return tuple(gates)
+
+
+def open_proofs(
+    settings: Settings,
+    vault: KeyVault,
+    stack: AsyncExitStack,
+    *,
+    store: SqlJobStore,
+    clock: Clock,
+    connect: Connect,
+) -> ProofService:
+    """Give what keeps and delivers proofs of access; the stack lets go of its connections."""
+    sinks: list[ProofSink] = []
+    if url := settings.hooks.http_proof_url.get_secret_value():
+        sinks.append(HttpProofs(url, _signing(vault), clock.now, timeout=settings.hooks.timeout_seconds))
+    if settings.hooks.chain_proof:
+        sinks += [
+            ChainProofs(connect(chain), chain.id, vault, recover=recover, now=clock.now) for chain in settings.chains
+        ]
+    for sink in sinks:
+        stack.push_async_callback(sink.close)
+    return ProofService(SqlProofStore(store), sinks, clock)
+
+
+async def proofs_beside(settings: Settings) -> Sequence[Finding]:
+    """Look at the proofs in the state folder's database while another process serves from it."""
+    store = SqlJobStore(sqlite_url(settings.state_dir.absolute() / DATABASE_FILE))
+    try:
+        await store.start()
+        counts = await SqlProofStore(store).counts()
+    except CoveError:
+        return ()  # the service itself says what is wrong with its database
+    finally:
+        await store.close()
+    lanes = [f"chain:{chain.id}" for chain in settings.chains] if settings.hooks.chain_proof else []
+    return findings_of(counts, [*lanes, *([LANE] if settings.hooks.http_proof_url.get_secret_value() else [])])
 
 
 def _signing(vault: Vault) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cove.access.downloads import DownloadService
+from cove.access.proofs import ProofService
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.environment import Environment
@@ -39,6 +40,7 @@ class Cove:
     jobs: JobService
     access: AccessService
     downloads: DownloadService
+    proofs: ProofService
     reconciler: Reconciler
     parts: Parts
     vault: Vault
@@ -61,6 +63,7 @@ class Cove:
             findings.extend(await engine.examine())
         findings.extend(await self.parts.store.examine())
         findings.extend(await self.parts.results.examine())
+        findings.extend(await self.proofs.examine())
         findings.extend([await _chain_finding(ledger) for ledger in self.parts.ledgers.values()])
         return findings
 

@@ -15,6 +15,9 @@ from cove.crypto.keys import Account
 from cove.ports import Finding
 from cove.settings import Settings
 
+DATABASE_FILE = "cove.db"
+"""Where the state folder's database is, unless ``database_url`` names another."""
+
 
 def prepare_state(folder: Path) -> Path:
     """Make the state folder, for the service's user alone.

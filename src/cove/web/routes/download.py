@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cove import wire
-from cove.access.downloads import FileRequest
+from cove.access.downloads import FileRequest, OpenFile
 from cove.core import messages
+from cove.core.proof import Access, provider_data
 from cove.web import auth, documentation
 from cove.web.answers import fee_answer
 from cove.web.errors import json_answer
@@ -21,6 +22,7 @@ from cove.web.serving import Content, send
 from cove.wiring import Cove
 
 _MAX_INDEX = 1_000_000
+_SERVED = frozenset({200, 206})
 
 
 def routes(house: Cove) -> APIRouter:
@@ -74,9 +76,25 @@ def routes(house: Cove) -> APIRouter:
             return house.downloads.read(wanted, opened, offset, length)
 
         name = opened.facts.filename or f"file{wanted.index or 0}"
-        return await send(request, Content(name, opened.facts.content_length, opened.etag, chunks))
+        answer = await send(request, Content(name, opened.facts.content_length, opened.etag, chunks))
+        if request.method == "GET" and answer.status_code in _SERVED and house.proofs.wanted:
+            await house.proofs.record(_access(wanted, opened, text, proof))
+        return answer
 
     return router
+
+
+def _access(wanted: FileRequest, opened: OpenFile, signed_text: str, proof: auth.Proof) -> Access:
+    """Give what is proven of a file that is about to be sent: the first of its bytes was read, none went out."""
+    return Access(
+        chain_id=opened.chain_id,
+        order_tx=opened.order.tx_id,
+        datatoken=opened.order.datatoken,
+        consumer=wanted.consumer,
+        provider_data=provider_data(wanted.did, wanted.service_id, wanted.index or 0),
+        consumer_data=signed_text,
+        consumer_signature=proof.signature,
+    )
 
 
 def _file_request(asked: wire.AccessRequest, consumer: str) -> FileRequest:
