@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cove.core import ddo, json_form
 from cove.core.asset import NFT_USABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
-from cove.core.document import decode_document
+from cove.core.document import MAX_DOCUMENT_BYTES, decode_document
 from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
 from cove.core.filelist import attach_userdata, parse_file
 from cove.core.files import FileFacts, FileObject, LocalFile
 from cove.core.job import InputAsset, SealedFiles
+from cove.crypto.keys import checksum as checksummed
 from cove.jobs import provisioning
 from cove.jobs.consent import consent
 from cove.jobs.orders import find_asset
@@ -97,17 +100,33 @@ class AccessService:
         return await asyncio.to_thread(decode_document, data, flags, document_hash, self._parts.vault.decrypt)
 
     async def asset_document(self, did: str) -> str:
-        """Give a published DDO as JSON text.
+        """Give a published DDO as JSON text, with what the chain says of it.
 
         Raises:
             NotFound: There is no such asset.
         """
         for metadata in self._parts.metadata.values():
             try:
-                return (await metadata.asset(did)).document
+                return ddo.served_document(await metadata.asset(did))
             except NotFound:
                 continue
         raise NotFound("There is no such asset.")
+
+    async def check_document(self, plain: bytes) -> bytes:
+        """See that a DDO could be read here once it is published, and give its sha256.
+
+        Raises:
+            Invalid: It could not, under the field that is wrong.
+        """
+        return await asyncio.to_thread(self._check_document, plain)
+
+    def _check_document(self, plain: bytes) -> bytes:
+        body = json_form.mapping(json_form.load(plain, "ddo", limit=MAX_DOCUMENT_BYTES), "ddo")
+        asset = ddo.parse(body, publisher="", state=0)
+        self._known_chain(asset.chain_id)
+        if asset.did != ddo.did_of(checksummed(asset.nft), asset.chain_id):
+            raise Invalid({"id": ["It must be the DID of nftAddress and chainId."]})
+        return hashlib.sha256(plain).digest()
 
     async def file_info_by_did(self, did: str, service_id: str, *, checksum: bool) -> list[FileFacts]:
         """Look at the files of a published service.

@@ -119,7 +119,7 @@ class CoveClient:
         return self._transport.ask(wire.Initialized, "POST", self._path("initializeCompute"), document=asked)
 
     def nonce(self) -> str | None:
-        """Give the last nonce that the account used here; None when it used none."""
+        """Give the last nonce that the account used here; 0 (or None) when it used none."""
         query = {"userAddress": self.address}
         return self._transport.ask(wire.NonceAnswer, "GET", self._path("nonce"), query=query).nonce
 

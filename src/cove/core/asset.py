@@ -101,6 +101,8 @@ class Asset:
     state: int
     #: The DDO as JSON text.
     document: str
+    #: Transaction of its newest metadata event; empty where the document is a cache's, which says so itself.
+    metadata_tx: str = ""
 
     def service(self, service_id: str) -> Service | None:
         """Give the service of that id, or None."""

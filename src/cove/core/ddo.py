@@ -13,9 +13,9 @@ from cove.core.asset import AlgorithmTerms, Asset, ComputeTerms, Credentials, Se
 from cove.core.errors import Invalid
 from cove.core.messages import parse_address, parse_did
 from cove.core.parameters import parse_parameters
-from cove.core.public_ddo import public_document
+from cove.core.public_ddo import public_document, served_document
 
-__all__ = ["MAX_LIST", "MAX_SERVICES", "did_of", "parse", "public_document"]
+__all__ = ["MAX_LIST", "MAX_SERVICES", "did_of", "parse", "public_document", "served_document"]
 
 MAX_SERVICES: Final = 100
 MAX_LIST: Final = 10_000

@@ -1,4 +1,4 @@
-"""The DDO as an algorithm finds it in ``/data/ddos``: the shape of version 4, complete, without nulls or secrets."""
+"""The DDO as others may see it: as a cache serves it, and as an algorithm finds it in ``/data/ddos``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,21 @@ _SERVICE: Final = (
     "compute",
 )
 _METADATA_TEXTS: Final = ("description", "name", "type", "author", "license")
+_INDEXED: Final = ("datatokens", "event", "nft", "stats", "purgatory")
+"""Parts that whoever indexes the chain adds to a DDO; a publisher can only claim them."""
+
 _MAX_DEPTH: Final = 64
+
+
+def served_document(asset: Asset) -> str:
+    """Give the DDO of an asset as JSON text, as a metadata cache serves it: what was published, and the chain's facts.
+
+    A document that comes from a cache is given as it is.
+    """
+    if not asset.metadata_tx:
+        return asset.document
+    body = _indexed(json.loads(asset.document), asset)
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def public_document(asset: Asset) -> str:
@@ -48,7 +62,7 @@ def public_document(asset: Asset) -> str:
     out, and so is ``additionalInformation`` where it is an object. The file list stays the ciphertext that it was
     published as.
     """
-    body = json.loads(asset.document)
+    body = _indexed(json.loads(asset.document), asset)
     kept = {name: _without_nulls(body[name]) for name in _TOP if body.get(name) is not None}
     kept["metadata"] = _metadata(kept.get("metadata"))
     services = kept.get("services")
@@ -70,10 +84,22 @@ def minimal_document(did: str, kind: str) -> str:
     return json.dumps(body | parts, ensure_ascii=False)
 
 
-def _usual_parts(asset: Asset) -> dict[str, object]:
-    datatokens = [
+def _indexed(body: Mapping[str, object], asset: Asset) -> Mapping[str, object]:
+    """Put the chain's facts in place of a publisher's claims; what a cache said stays."""
+    if not asset.metadata_tx:
+        return body
+    facts = _chain_parts(asset.nft, asset.publisher, asset.state, asset.metadata_tx)
+    published = {name: part for name, part in body.items() if name not in _INDEXED}
+    return {**published, "nft": facts["nft"], "event": facts["event"], "datatokens": _datatokens(asset)}
+
+
+def _datatokens(asset: Asset) -> list[dict[str, str]]:
+    return [
         {"address": service.datatoken, "name": "", "symbol": "", "serviceId": service.id} for service in asset.services
     ]
+
+
+def _usual_parts(asset: Asset) -> dict[str, object]:
     own: dict[str, object] = {
         "@context": ["https://w3id.org/did/v1"],
         "id": asset.did,
@@ -82,15 +108,15 @@ def _usual_parts(asset: Asset) -> dict[str, object]:
         "nftAddress": asset.nft,
         "metadata": {},
         "services": [],
-        "datatokens": datatokens,
+        "datatokens": _datatokens(asset),
     }
     return own | _chain_parts(asset.nft, asset.publisher, asset.state)
 
 
-def _chain_parts(nft: str, owner: str, state: int) -> dict[str, object]:
+def _chain_parts(nft: str, owner: str, state: int, tx_id: str = "") -> dict[str, object]:
     return {
         "credentials": {"allow": [], "deny": []},
-        "event": {"tx": "", "block": 0, "from": owner, "contract": nft, "datetime": ""},
+        "event": {"tx": tx_id, "block": 0, "from": owner, "contract": nft, "datetime": ""},
         "nft": {
             "address": nft,
             "name": "",

@@ -88,7 +88,7 @@ class OnChainMetadata:
         found = await self._asset_at(place)
         if isinstance(found, str):
             raise NotFound(found)
-        return replace(found, publisher=facts.owner, state=facts.state)
+        return replace(found, publisher=facts.owner, state=facts.state, metadata_tx=place.tx_id)
 
     async def close(self) -> None:
         """Nothing is held: the ledger belongs to whoever made it."""

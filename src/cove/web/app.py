@@ -11,7 +11,7 @@ import cove
 from cove.core.errors import CoveError
 from cove.web import documentation
 from cove.web.errors import LastResort, on_cove_error, on_http_error
-from cove.web.routes import access, compute, download, results, root, tokens
+from cove.web.routes import access, assets, compute, download, results, root, tokens
 from cove.wiring import Cove
 
 
@@ -41,7 +41,7 @@ def create_app(house: Cove) -> FastAPI:
         expose_headers=["Content-Disposition", "Content-Range", "ETag", "Retry-After"],
     )
     app.add_middleware(OneSlash)
-    for part in (compute, results, download, root, access, tokens):
+    for part in (compute, results, download, root, access, assets, tokens):
         app.router.routes.extend(part.routes(house).routes)
     documentation.complete(app.openapi())
     return app

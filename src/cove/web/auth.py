@@ -122,6 +122,14 @@ async def _check_token(cove: Cove, account: str, token: str) -> None:
         raise BadSignature("Token is deleted.", hint="Make a new one with createAuthToken.")
 
 
+async def last_nonce(cove: Cove, account: str) -> str:
+    """Give the last nonce that an account used, for whoever signs the next; 0 when it used none.
+
+    Not null: ocean.py and ocean.js 2.x fail on it.
+    """
+    return await cove.nonces.last(account) or "0"
+
+
 async def prove_without_nonce(cove: Cove, given: str, texts: Iterable[str], signature: str) -> str:
     """Prove a stop or a delete of one job whose sender sent no nonce, as ocean.js does; give the account, checksummed.
 

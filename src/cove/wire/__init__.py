@@ -6,6 +6,7 @@ or a text), and strictly where it matters; answers are complete. Names are those
 
 from cove.wire.answers import (
     AttemptEntry,
+    CheckedDocument,
     Environment,
     ErrorBody,
     FileInfo,
@@ -37,16 +38,18 @@ from cove.wire.requests import (
     StartCompute,
     TokenRequest,
 )
-from cove.wire.statuses import API_PREFIX, SERVICE_ENDPOINTS, STATUS_TEXTS, status_of
+from cove.wire.statuses import API_PREFIX, CACHE_PREFIX, SERVICE_ENDPOINTS, STATUS_TEXTS, status_of
 
 __all__ = [
     "API_PREFIX",
+    "CACHE_PREFIX",
     "SERVICE_ENDPOINTS",
     "STATUS_TEXTS",
     "AccessRequest",
     "AlgorithmMeta",
     "AlgorithmRef",
     "AttemptEntry",
+    "CheckedDocument",
     "ComputePeriod",
     "ContainerRef",
     "DatasetRef",

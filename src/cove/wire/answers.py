@@ -149,7 +149,17 @@ class Root(BaseModel):
 class NonceAnswer(BaseModel):
     """Answer of ``GET nonce``."""
 
-    nonce: str
+    nonce: str = Field(description="The last one used; 0 when none was (other providers say null)")
+
+
+class CheckedDocument(BaseModel):
+    """A DDO that could be read here, in the form of a validator's proof; address zero proves nothing."""
+
+    hash: str = Field(description="sha256 of the body, 0x hex")
+    publicKey: str  # noqa: N815
+    v: int
+    r: list[str]
+    s: list[str]
 
 
 class InitializedAccess(BaseModel):

@@ -7,6 +7,7 @@ from typing import Final
 from cove.core.job import Job, Outcome, Phase
 
 API_PREFIX: Final = "/api/services"
+CACHE_PREFIX: Final = "/api/aquarius/assets"
 
 SERVICE_ENDPOINTS: Final[dict[str, tuple[str, str]]] = {
     "nonce": ("GET", f"{API_PREFIX}/nonce"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.documents import DATATOKEN, DID, NFT, OWNER, a_document, a_service, an_asset
 
 from cove.core.asset import TrustedAlgorithm
-from cove.core.ddo import did_of, parse, public_document
+from cove.core.ddo import did_of, parse, public_document, served_document
 from cove.core.errors import Invalid
 
 JSON = st.recursive(
@@ -168,6 +169,17 @@ def test_what_a_cache_added_stays() -> None:
     public = json.loads(public_document(an_asset(event=event, nft={"name": "N", "owner": None})))
     assert public["event"] == event
     assert (public["nft"]["name"], public["nft"]["owner"]) == ("N", OWNER)
+
+
+def test_what_a_publisher_claims_of_the_chain_gives_way_to_its_facts() -> None:
+    claims = {"event": {"tx": "0x1"}, "nft": {"owner": NFT, "state": 0}, "stats": {"orders": 9}, "datatokens": []}
+    asset = replace(an_asset(**claims), metadata_tx="0x2", state=3)
+    for document in (public_document(asset), served_document(asset)):
+        seen = json.loads(document)
+        assert (seen["event"]["tx"], seen["nft"]["owner"], seen["nft"]["state"]) == ("0x2", OWNER, 3)
+        assert [token["address"] for token in seen["datatokens"]] == [DATATOKEN]
+        assert seen.get("stats") != claims["stats"]
+    assert served_document(an_asset(**claims)) == an_asset(**claims).document
 
 
 def test_a_text_of_further_information_stays() -> None:

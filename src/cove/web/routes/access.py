@@ -1,4 +1,4 @@
-"""encrypt, decrypt, fileinfo, and the DDOs that this Cove knows."""
+"""encrypt, decrypt, fileinfo and validateContainer."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def routes(house: Cove) -> APIRouter:
     async def fileinfo(request: Request) -> Response:
         """Look at the files of a service, or at a file that the body describes; valid is false where none is."""
         body = parse_json(await body_of(request, house.options.max_body))
-        checksum = body.get("checksum") is True or str(body.get("checksum")).lower() == "true"
+        checksum = str(body.get("checksum")).lower() in {"true", "1"}  # ocean.py asks with 1
         did = body.get("did") or body.get("documentId")
         if did is None:
             facts = await house.access.file_info_by_object(body, checksum=checksum)
@@ -117,18 +117,6 @@ def routes(house: Cove) -> APIRouter:
         given = read(wire.ContainerRef, parse_json(body))
         check_container(given.entrypoint, given.image, given.tag, given.checksum)
         return json_answer(given.model_dump(exclude_none=True))
-
-    @router.get(
-        "/api/aquarius/assets/ddo/{did}",  # noqa: FAST003 - read by hand
-        response_model=dict[str, Any],
-        summary="A published DDO",
-        responses=documentation.responses(404),
-        openapi_extra={"parameters": [{"name": "did", "in": "path", "required": True, "schema": {"type": "string"}}]},
-    )
-    async def document(request: Request) -> Response:
-        """Give the DDO of a published asset."""
-        text = await house.access.asset_document(messages.parse_did(request.path_params["did"], "did"))
-        return Response(text.encode(), media_type="application/json")
 
     return router
 

@@ -45,7 +45,7 @@ def routes(house: Cove) -> APIRouter:
         consumer = auth.address(asked.consumerAddress)
         until = whole_number(asked.validUntil, "validUntil") if asked.validUntil else 0
         quote = await house.downloads.initialize(_file_request(asked, consumer), until)
-        answer: dict[str, Any] = {"datatoken": quote.datatoken, "nonce": await house.nonces.last(consumer) or "0"}
+        answer: dict[str, Any] = {"datatoken": quote.datatoken, "nonce": await auth.last_nonce(house, consumer)}
         if quote.valid_order is not None:
             return json_answer({**answer, "validOrder": quote.valid_order})
         return json_answer({**answer, "providerFee": fee_answer(quote.fee)})

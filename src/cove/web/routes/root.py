@@ -59,10 +59,9 @@ def routes(house: Cove) -> APIRouter:
         },
     )
     async def nonce(request: Request) -> Response:
-        """Give the last nonce that an account used; "0" when it used none."""
+        """Give the last nonce that an account used; 0 when it used none."""
         account = auth.address(request.query_params.get("userAddress"), "userAddress")
-        # Text always: ocean.js 2.7.0 calls toString on what it finds here.
-        return json_answer({"nonce": await house.nonces.last(account) or "0"})
+        return json_answer({"nonce": await auth.last_nonce(house, account)})
 
     @router.get(
         f"{wire.API_PREFIX}/computeEnvironments",

@@ -1,0 +1,63 @@
+"""What a small site needs of a metadata cache (Aquarius): published DDOs, and a check before publishing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cove import wire
+from cove.core import messages
+from cove.core.errors import NotFound
+from cove.web import documentation
+from cove.web.errors import json_answer
+from cove.web.parsing import body_of
+from cove.web.plain import PlainRoute
+from cove.wiring import Cove
+
+_NO_ADDRESS: Final = "0x" + "00" * 20
+_NO_WORD: Final = "0x" + "00" * 32
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter(route_class=PlainRoute)
+
+    @router.get(
+        f"{wire.CACHE_PREFIX}/ddo/{{did}}",
+        response_model=dict[str, Any],
+        summary="A published DDO",
+        responses=documentation.responses(404),
+        openapi_extra={"parameters": [{"name": "did", "in": "path", "required": True, "schema": {"type": "string"}}]},
+    )
+    async def document(request: Request) -> Response:
+        """Give the DDO of a published asset, with its NFT's state and owner and its newest metadata event."""
+        did = messages.parse_did(request.path_params["did"], "did")
+        try:
+            text = await house.access.asset_document(did)
+        except NotFound as problem:
+            # Before it publishes, ocean.py looks for Aquarius's own words, and takes every other answer for an asset.
+            words = f"Asset DID {did} not found in Elasticsearch"
+            return json_answer({"error": problem.message, "code": problem.code, "message": words}, 404)
+        return Response(text.encode(), media_type="application/json")
+
+    @router.post(
+        f"{wire.CACHE_PREFIX}/ddo/validate",
+        response_model=wire.CheckedDocument,
+        summary="Check a DDO before it is published",
+        responses=documentation.responses(413),
+        openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
+    )
+    async def validate(request: Request) -> Response:
+        """See that a DDO could be read here once it is published; the body is its JSON.
+
+        The answer has the form of a validator's proof, which ocean.py writes on chain, and is none: the NFT's contract
+        takes a proof of address zero without a signature, and the provider's key signs nothing that a stranger sends.
+        """
+        digest = await house.access.check_document(await body_of(request, house.options.max_body))
+        proof = {"publicKey": _NO_ADDRESS, "v": 0, "r": [_NO_WORD], "s": [_NO_WORD]}
+        return json_answer({"hash": "0x" + digest.hex(), **proof})
+
+    return router
