@@ -13,11 +13,13 @@ from tests.compat.world import (
     BOOK,
     INSTALLED,
     OTHER_TABLE,
+    STRANGER,
     TABLE,
     World,
     anvil,
     deploy,
     publish_assets,
+    raw,
     settings_text,
 )
 from tests.support.http_server import serving
@@ -52,3 +54,10 @@ def world(rpc: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]
             yield World(url, rpc, addresses, files, *assets)
             service.signal(signal.SIGTERM)
             assert service.end() == 0
+
+
+@pytest.fixture(scope="session")
+def strangers_job(world: World) -> tuple[str, str]:
+    """Start a job of another account; give the transaction of its order, and its id."""
+    order_tx = world.order(STRANGER, world.table, raw(ALGORITHM))
+    return order_tx, world.start(STRANGER, world.table, order_tx, raw(ALGORITHM))

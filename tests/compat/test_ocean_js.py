@@ -14,7 +14,6 @@ from tests.compat.world import (
     ENDLESS,
     OTHER_TABLE,
     PROVIDER_KEY,
-    STRANGER,
     TABLE,
     VERSIONS,
     World,
@@ -33,13 +32,6 @@ FEE_TOKENS_FOR_5_MINUTES = 5 * 10**17
 @pytest.fixture(params=VERSIONS)
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def strangers_job(world: World) -> tuple[str, str]:
-    """Start a job of another account; give the transaction of its order, and its id."""
-    order_tx = world.order(STRANGER, world.table, raw(ALGORITHM))
-    return order_tx, world.start(STRANGER, world.table, order_tx, raw(ALGORITHM))
 
 
 def test_what_is_asked_before_an_order(world: World, version: str) -> None:

@@ -43,6 +43,8 @@ INSTALLED = MODULES / ".installed"
 VERSIONS = {"3.4.6": 2, "3.2.0": 3, "2.7.0": 4}
 #: An account that no version of the library uses.
 STRANGER = 5
+#: Who publishes and who consumes with ocean.py.
+OCEAN_PY = (6, 7)
 PROVIDER_KEY = "5e7f3f9dcd71f3a1c8a3d1b2c7e1b0d9" * 2
 CHAIN_ID = 8996
 CHECKSUM = "sha256:" + "0" * 64
@@ -181,7 +183,7 @@ async def deploy(rpc: str) -> OceanAddresses:
     async with HttpRpc(rpc, CHAIN_ID) as client:
         owner = Wallet(key_of(0), client)
         addresses = await deploy_ocean(owner)
-        for number in (*VERSIONS.values(), STRANGER):
+        for number in (*VERSIONS.values(), STRANGER, *OCEAN_PY):
             await transfer(owner, addresses.fee_token, Wallet(key_of(number), client).address, 1000 * 10**18)
         return addresses
 
