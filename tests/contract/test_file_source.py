@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from eth_abi.abi import encode
 from tests.support.aws import KEY_ID, REGION, SECRET_KEY, keep_out
 from tests.support.http_server import Server, serving
+from tests.support.other_provider import OtherProvider
 
 from cove.core.contractcall import ContractFunction, Parameter
 from cove.core.errors import DataMissing
@@ -25,6 +27,7 @@ from cove.core.files import (
     GraphqlFile,
     IpfsFile,
     LocalFile,
+    PeerFile,
     S3File,
     UrlFile,
 )
@@ -38,6 +41,8 @@ from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
 from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
+from cove.sources.peer import PeerSource
+from cove.sources.providers import OtherProviders
 from cove.sources.s3 import S3Source
 from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
@@ -182,6 +187,28 @@ def _s3(folder: Path) -> Iterator[World]:
         yield World(S3Source(_web(server), lambda: now), put, stored("forbidden", SECRET))
 
 
+@contextlib.contextmanager
+def _peer(folder: Path) -> Iterator[World]:
+    del folder
+    with serving() as server:
+        other = OtherProvider(server)
+
+        def asking(name: str) -> PeerFile:
+            did = "did:op:" + hashlib.sha256(name.encode()).hexdigest()
+            return PeerFile(f"{other.url}", did, "0", "0x" + SECRET, 0)
+
+        def put(name: str, content: bytes) -> FileObject:
+            file = asking(name)
+            other.files[file.did], other.names[file.did] = [content], name
+            return file
+
+        providers = OtherProviders(_web(server), "0x" + "1" * 40)
+        source = PeerSource(
+            _web(server), providers, account="0x" + "1" * 40, sign=lambda _: "0x" + SECRET, now=time.time
+        )
+        yield World(source, put, asking("missing"))
+
+
 WORLDS = {
     "url": _url,
     "url without ranges": _url_without_ranges,
@@ -191,6 +218,7 @@ WORLDS = {
     "graphql": _graphql,
     "smartcontract": _smartcontract,
     "s3": _s3,
+    "peer": _peer,
 }
 
 

@@ -111,12 +111,7 @@ async def opened(ocean: Ocean, tmp_path: Path, **changes: Any) -> AsyncIterator[
     settings = Settings(
         state_dir=tmp_path / "state",
         key=SecretStr(ocean.chain.accounts[1].private_key),
-        chains=(
-            ChainSettings(
-                id=ocean.chain.chain_id, rpc=SecretStr("http://127.0.0.1:0"), factory=ocean.addresses.factory,
-                fee_token=ocean.addresses.fee_token,
-            ),
-        ),
+        chains=(chain_settings(ocean),),
         environments=(EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
         local={"data": LocalRootSettings(path=tmp_path / "data", publishers=(ocean.publisher.address,))},
         **changes,
@@ -125,6 +120,16 @@ async def opened(ocean: Ocean, tmp_path: Path, **changes: Any) -> AsyncIterator[
         transport = httpx2.ASGITransport(app=create_app(cove), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove") as http:
             yield House(http, cove, ocean, await publish_table(ocean, ocean.publisher))
+
+
+def chain_settings(ocean: Ocean) -> ChainSettings:
+    """Give the settings of the session's chain; what stands for its RPC is not called."""
+    return ChainSettings(
+        id=ocean.chain.chain_id,
+        rpc=SecretStr("http://127.0.0.1:0"),
+        factory=ocean.addresses.factory,
+        fee_token=ocean.addresses.fee_token,
+    )
 
 
 async def publish_table(ocean: Ocean, owner: Wallet) -> Published:

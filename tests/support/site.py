@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 from tests.support.jobs import a_job
 
-from cove.core.job import Container, InputAsset, Job, JobId, Package, Phase, SealedFiles
+from cove.core.job import Container, InputAsset, Job, JobId, Package, PeerFiles, Phase, SealedFiles
 from cove.jobs.steps import pack
 from cove.settings import Settings
 from cove.wiring import Cove
@@ -50,9 +50,9 @@ class Site:
     async def add(
         self,
         code: str,
-        files: Sequence[Mapping[str, object]] = (),
+        files: Sequence[Mapping[str, object]] | PeerFiles = (),
         *,
-        algorithm: Sequence[Mapping[str, object]] | None = None,
+        algorithm: Sequence[Mapping[str, object]] | PeerFiles | None = None,
         **changes: Any,
     ) -> JobId:
         """Store a job: raw code on one dataset with these files, or a published algorithm with those."""
@@ -97,6 +97,8 @@ class Site:
         state = self.cove.parts.workspaces.parent
         return [str(entry) for name in ("workspaces", "engine") for entry in (state / name).iterdir() if entry.is_dir()]
 
-    def _sealed(self, files: Sequence[Mapping[str, object]] | None) -> SealedFiles:
+    def _sealed(self, files: Sequence[Mapping[str, object]] | PeerFiles | None) -> SealedFiles | PeerFiles:
+        if isinstance(files, PeerFiles):
+            return files
         plain = {"datatokenAddress": TOKEN, "nftAddress": NFT, "files": list(files or ())}
         return SealedFiles("0x" + self.cove.vault.encrypt(json.dumps(plain).encode()).hex(), TOKEN, NFT)

@@ -20,6 +20,7 @@ from cove.core.files import (
     GraphqlFile,
     IpfsFile,
     LocalFile,
+    PeerFile,
     S3File,
     UrlFile,
 )
@@ -191,6 +192,8 @@ def _last_part(file: FileObject) -> str:
             return GRAPHQL_NAME
         case ContractFile():
             return CONTRACT_NAME
+        case PeerFile():
+            return file.filename.replace("\\", "/").rpartition("/")[2]
         case IpfsFile() | ArweaveFile():
             return ""  # the only name that these have is the one that gives the file away
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Final
 
 SECONDS_PER_MINUTE: Final = 60
 _PRECISION: Final = 120
 _ADDRESS_BYTES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFee:
+    """A provider fee, signed by the provider that asks for it."""
+
+    fee_address: str
+    fee_token: str
+    #: Base units of the token.
+    amount: int
+    provider_data: bytes
+    v: int
+    r: bytes
+    s: bytes
+    #: Unix time; 0 where it does not end.
+    valid_until: int
 
 
 def fee_amount(seconds: int, price_per_minute: Decimal, decimals: int) -> int:

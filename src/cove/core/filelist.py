@@ -21,6 +21,7 @@ from cove.core.files import (
     GraphqlFile,
     IpfsFile,
     LocalFile,
+    PeerFile,
     S3File,
     UrlFile,
 )
@@ -158,7 +159,7 @@ def attach_userdata(file: FileObject, userdata: str) -> FileObject:
     match file:
         case UrlFile() | GraphqlFile() | ContractFile():
             return replace(file, userdata=parameters)
-        case LocalFile() | IpfsFile() | ArweaveFile() | S3File():
+        case LocalFile() | IpfsFile() | ArweaveFile() | S3File() | PeerFile():
             return file
 
 

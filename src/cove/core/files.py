@@ -88,7 +88,28 @@ class S3File:
     path_style: bool = field(default=True, repr=False)
 
 
-FileObject = UrlFile | LocalFile | IpfsFile | ArweaveFile | GraphqlFile | ContractFile | S3File
+@dataclass(frozen=True, slots=True)
+class PeerFile:
+    """A file of a service at another provider, which gives it to the consumer of an order.
+
+    No file list can name one: Cove makes it for a published service whose list is encrypted to another provider's key.
+    """
+
+    #: Base URL of that provider, without ``/`` at its end.
+    provider: str = field(repr=False)
+    did: str
+    service_id: str
+    #: ``0x`` transaction of the order, whose consumer is this provider's own account.
+    order_tx: str = field(repr=False)
+    #: From 0.
+    index: int
+    #: As that provider names it, not yet made safe; empty when it does not say.
+    filename: str = field(default="", repr=False)
+    #: JSON object of the consumer's parameters; ``{}`` for none.
+    userdata: str = field(default="{}", repr=False)
+
+
+FileObject = UrlFile | LocalFile | IpfsFile | ArweaveFile | GraphqlFile | ContractFile | S3File | PeerFile
 
 
 @dataclass(frozen=True, slots=True)

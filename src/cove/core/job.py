@@ -219,6 +219,16 @@ class SealedFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerFiles:
+    """Files that another provider serves; it is asked for them when the job's data is brought."""
+
+    #: Base URL of that provider, without ``/`` at its end.
+    provider: str
+    #: ``0x`` transaction of the order, whose consumer is this provider's own account.
+    order_tx: str
+
+
+@dataclass(frozen=True, slots=True)
 class InputAsset:
     """One dataset, or the algorithm, of a job."""
 
@@ -226,7 +236,7 @@ class InputAsset:
     did: str
     service_id: str
     #: None for raw code.
-    files: SealedFiles | None
+    files: SealedFiles | PeerFiles | None
     #: The DDO as the algorithm may see it, JSON text; empty where there is none.
     document: str = ""
     #: JSON object of the consumer's own parameters for this service, as text.

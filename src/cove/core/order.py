@@ -112,6 +112,8 @@ class OrderTerms:
     environment: str | None
     #: Confirmations needed, at least 1.
     confirmations: int = 1
+    #: Who must be the order's consumer as well, whoever of the two the caller is; empty: it does not matter.
+    holder: str = ""
     #: True for compute: the paid period starts with the block (plus 90 s), not with the quote.
     compute: bool = True
 
@@ -228,7 +230,8 @@ def _started_by(event: OrderStarted | OrderReused, terms: OrderTerms, first: Rec
     """Give the event that started an order: this one, or the one in the transaction that a reuse points to."""
     if isinstance(event, OrderStarted):
         if not _is_wanted(event, terms):
-            raise _invalid("The order is of another service or consumer, or for less than one datatoken.")
+            named = f" Its consumer must be {terms.holder}, and its payer the caller." if terms.holder else ""
+            raise _invalid(f"The order is of another service or consumer, or for less than one datatoken.{named}")
         return event
     if first is None or not _same(first.tx_id, event.order_tx_id):
         raise _invalid("The chain does not know the order that was reused.")
@@ -245,6 +248,7 @@ def _is_wanted(event: OrderStarted, terms: OrderTerms) -> bool:
         and event.service_index == terms.service_index
         and event.amount >= ONE_DATATOKEN
         and (_same(event.consumer, terms.consumer) or _same(event.payer, terms.consumer))
+        and (not terms.holder or _same(event.consumer, terms.holder))
     )
 
 

@@ -10,8 +10,8 @@ from cove.core.asset import Asset
 from cove.core.container import check_container, check_environment
 from cove.core.ddo import public_document
 from cove.core.environment import Environment
-from cove.core.errors import CoveError, DataMissing, Refused
-from cove.core.job import Container, InputAsset, Package, SealedFiles
+from cove.core.errors import CoveError, DataMissing, Refused, TooMany
+from cove.core.job import Container, InputAsset, Package, PeerFiles, SealedFiles
 from cove.core.json_form import members
 from cove.core.parameters import fill
 from cove.core.trust import (
@@ -22,7 +22,7 @@ from cove.core.trust import (
     may_run,
     needs_files_checksum,
 )
-from cove.jobs import provisioning
+from cove.jobs import elsewhere, provisioning
 from cove.jobs.orders import Priced, find_asset
 from cove.jobs.parts import Parts
 from cove.jobs.requests import AssetRequest, RawAlgorithm
@@ -42,6 +42,11 @@ class Admitted:
     def items(self) -> tuple[Priced, ...]:
         """Give everything that needs an order."""
         return self.datasets if self.algorithm is None else (*self.datasets, self.algorithm)
+
+    @property
+    def inputs(self) -> tuple[InputAsset, ...]:
+        """Give what each of :attr:`items` brings to the job."""
+        return (*self.package.datasets, self.package.algorithm)[: len(self.items)]
 
 
 async def admit(
@@ -86,7 +91,7 @@ async def admit(
             None,
             container_checksum(container.entrypoint, container.checksum),
         )
-        algorithm_input = _input(priced_algorithm, algorithm)
+        priced_algorithm, algorithm_input = await _located_algorithm(parts, priced_algorithm, algorithm)
         if need_orders:
             algorithm_input, custom_data = _algorithm_values(priced_algorithm, algorithm_input, custom_data)
     priced = [
@@ -96,7 +101,8 @@ async def admit(
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
     if need_orders:
         inputs = [_with_values(item, given) for item, given in zip(priced, inputs, strict=True)]
-    await asyncio.to_thread(_check_file_lists, parts, priced, inputs)
+    priced, inputs = await asyncio.to_thread(_located, parts, priced, inputs)
+    elsewhere.check_count([*priced, *([priced_algorithm] if priced_algorithm else [])])
     tried = await _with_checksum(parts, priced, tried, algorithm_input)
     for item in priced:
         if item.service.compute is not None:
@@ -206,31 +212,48 @@ def _algorithm_values(item: Priced, given: InputAsset, custom_data: str) -> tupl
     return replace(given, userdata=userdata), fill(missing, custom_data, "algorithm.algocustomdata")
 
 
-def _check_file_lists(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> None:
-    """See that each list opens with our key and is bound to its own asset, before anything is promised."""
-    for item, given in zip(priced, inputs, strict=True):
+def _located(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> tuple[list[Priced], list[InputAsset]]:
+    """See that each dataset's files can be had, before anything is promised."""
+    found: list[tuple[Priced, InputAsset]] = []
+    for position, (item, given) in enumerate(zip(priced, inputs, strict=True)):
         try:
-            provisioning.open_files(parts, given)
+            found.append(elsewhere.locate(parts, item, given, main=position == 0))
         except DataMissing as problem:
             raise Refused(
                 f"{item.field}.serviceId", "compute_services_not_in_same_provider", hint=problem.message
             ) from None
+    return [item for item, _ in found], [given for _, given in found]
+
+
+async def _located_algorithm(parts: Parts, item: Priced, request: AssetRequest) -> tuple[Priced, InputAsset]:
+    try:
+        return await asyncio.to_thread(elsewhere.locate, parts, item, _input(item, request), main=False)
+    except DataMissing as problem:
+        raise Refused("algorithm", "file_unavailable", hint=problem.message) from None
 
 
 async def _with_checksum(
     parts: Parts, priced: list[Priced], tried: AlgorithmOnTrial, algorithm: InputAsset
 ) -> AlgorithmOnTrial:
-    """Hash the algorithm's files, but only where a dataset's owner approved it by their digest."""
+    """Hash the algorithm's files, but only where a dataset's owner approved it by their digest.
+
+    Another provider's word is taken for the digests of its files; what then arrives is hashed, and the job ends where
+    it has not the digest that was approved here.
+    """
     wanted = any(needs_files_checksum(item.service, tried) for item in priced if item.service.compute is not None)
     if not wanted or algorithm.files is None:
         return tried
     try:
         return replace(tried, files_checksum=await asyncio.to_thread(_hash_files, parts, algorithm))
+    except TooMany:
+        raise
     except CoveError as problem:
         raise Refused("algorithm", "file_unavailable", hint=problem.message) from None
 
 
 def _hash_files(parts: Parts, algorithm: InputAsset) -> str:
+    if isinstance(algorithm.files, PeerFiles):
+        return files_checksum(parts.peers.digests(algorithm.files.provider, algorithm.did, algorithm.service_id))
     listed = provisioning.open_files(parts, algorithm)
     return files_checksum([hash_of(parts.sources, file) for file in listed.files])
 

@@ -23,6 +23,8 @@ class Priced:
     service: Service
     #: None where no order was named.
     order_tx: str | None
+    #: True where another provider keeps its files: the order carries that provider's fee, and none of ours.
+    elsewhere: bool = False
 
     def under(self, name: str) -> str:
         """Give the dotted name of one of its own fields."""
@@ -60,6 +62,9 @@ async def verify(parts: Parts, consumer: str, item: Priced, environment: Environ
         item: The service and its order.
         environment: Whose fee must have been paid by this order; None: no fee is looked for.
 
+    An order of a service at another provider must have our own account as its consumer, which is who downloads there,
+    and the caller as its payer.
+
     Raises:
         Refused: ``<field>.serviceId: order_invalid``, or ``order: fees_not_paid``.
         Unavailable: The chain does not answer.
@@ -92,6 +97,9 @@ async def verify_all(
     paying: Order | None = None
     unpaid = Refused("order", "fees_not_paid", hint="Ask initializeCompute, then order with the fee it gives.")
     for item in items:
+        if item.elsewhere:
+            orders.append(await verify(parts, consumer, item, None))
+            continue
         try:
             order = await verify(parts, consumer, item, environment)
         except Refused as problem:
@@ -132,5 +140,6 @@ def _terms(parts: Parts, consumer: str, item: Priced, environment: Environment |
         consumer=consumer,
         provider=parts.vault.address,
         environment=None if environment is None else environment.id,
+        holder=parts.vault.address if item.elsewhere else "",
         confirmations=parts.confirmations[item.asset.chain_id],
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cove.core.environment import Environment
 from cove.core.policy import ReleaseLimits
-from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, ResultStore, Vault
+from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, Peers, ResultStore, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Parts:
     engines: Mapping[str, Engine]
     #: By type of the file object.
     sources: Mapping[str, FileSource]
+    #: Other providers.
+    peers: Peers
     #: By chain id.
     ledgers: Mapping[int, Ledger]
     #: By chain id.
@@ -45,6 +47,8 @@ class Parts:
     order_pays_again: bool
     #: The site's own policies, all of which must say yes; empty where it has none.
     gates: tuple[Gate, ...] = ()
+    #: Base URL that consumers reach this provider at; empty when unknown.
+    public_url: str = ""
 
     def workspace(self, job_id: str) -> Path:
         """Give the folder of a job's inputs."""

@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from cove.core.container import Place, plan
-from cove.core.errors import AlgorithmMissing, CoveError, DataMissing, NoSpace
+from cove.core.errors import AlgorithmMissing, CoveError, DataMissing, Invalid, NoSpace
 from cove.core.filelist import attach_userdata, bound_to, parse_file_list
-from cove.core.files import FileList, FileObject, LocalFile
-from cove.core.job import Bind, InputAsset, Package
+from cove.core.files import FileList, FileObject, LocalFile, PeerFile
+from cove.core.job import Bind, InputAsset, Package, PeerFiles, SealedFiles
 from cove.core.trust import files_checksum, may_use_root
+from cove.jobs.interruptible import Interrupted, StopFlag, awaited
 from cove.jobs.parts import Parts
+from cove.ports import Reader
 from cove.sources import source_for
 from cove.sources.copying import copy_to
 
 
-class Interrupted(Exception):
-    """A wish of the job's owner came in between."""
+class SealedToAnother(DataMissing):
+    """The file list is not encrypted to this provider's key."""
 
 
 class Watched(Protocol):
@@ -35,14 +37,6 @@ class Watched(Protocol):
 
     bytes_done: int
     bytes_total: int | None
-
-
-class StopFlag(Protocol):
-    """A flag that another thread may set."""
-
-    def is_set(self) -> bool:
-        """Say whether it was set."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +64,16 @@ def open_files(parts: Parts, asset: InputAsset) -> FileList:
     """Open an asset's sealed file list, check that it is this asset's own, and add the consumer's parameters.
 
     Raises:
-        DataMissing: It cannot be opened, belongs to another asset, or names a folder it may not use.
+        SealedToAnother: It is encrypted to another key than this provider's.
+        DataMissing: It belongs to another asset, is malformed, or names a folder it may not use.
     """
-    if asset.files is None:
+    if not isinstance(asset.files, SealedFiles):
         return FileList(())
+    plain = _unsealed(parts, asset.files)
     try:
-        plain = parts.vault.decrypt(bytes.fromhex(asset.files.ciphertext.removeprefix("0x")))
         listed = parse_file_list(plain)
         if asset.files.datatoken:
             bound_to(listed, asset.files.datatoken, asset.files.nft)
-    except ValueError:
-        raise DataMissing("The encrypted file list is not in hexadecimal form.") from None
     except CoveError as problem:
         raise DataMissing(f"The encrypted file list cannot be used: {problem.message}.") from None
     for file in listed.files:
@@ -89,6 +82,15 @@ def open_files(parts: Parts, asset: InputAsset) -> FileList:
             if not may_use_root(asset.publisher, allowed):
                 raise DataMissing("The asset's publisher may not name files of this provider's host.")
     return FileList(tuple(attach_userdata(file, asset.userdata) for file in listed.files), listed.datatoken, listed.nft)
+
+
+def _unsealed(parts: Parts, files: SealedFiles) -> bytes:
+    try:
+        return parts.vault.decrypt(bytes.fromhex(files.ciphertext.removeprefix("0x")))
+    except ValueError:
+        raise DataMissing("The encrypted file list is not in hexadecimal form.") from None
+    except Invalid as problem:
+        raise SealedToAnother(f"The encrypted file list cannot be used: {problem.message}.") from None
 
 
 def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_path: Path) -> Brought:
@@ -108,8 +110,10 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
         Interrupted: Somebody wished to stop.
     """
     with log_path.open("w", encoding="utf-8") as log:
-        datasets = [_listed(parts, log, asset, f"dataset {number}") for number, asset in enumerate(package.datasets)]
-        algorithm = _listed_algorithm(parts, log, package)
+        datasets = [
+            _listed(parts, log, asset, f"dataset {number}", progress) for number, asset in enumerate(package.datasets)
+        ]
+        algorithm = _listed_algorithm(parts, log, package, progress)
         layout = plan(package, [listed.files for listed in datasets], algorithm.files)
         binds: list[Bind] = []
         digests: list[tuple[str, str]] = []
@@ -126,17 +130,35 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
     return Brought(tuple(binds), layout.environment, tuple(digests))
 
 
-def _listed(parts: Parts, log: TextIO, asset: InputAsset, name: str) -> FileList:
+def _listed(parts: Parts, log: TextIO, asset: InputAsset, name: str, progress: Watched) -> FileList:
     try:
+        if isinstance(asset.files, PeerFiles):
+            return _listed_elsewhere(parts, asset, asset.files, progress)
         return open_files(parts, asset)
     except DataMissing as problem:
         log.write(f"{name} {asset.did}: {problem.message}\n")
         raise
 
 
-def _listed_algorithm(parts: Parts, log: TextIO, package: Package) -> FileList:
+def _listed_elsewhere(parts: Parts, asset: InputAsset, files: PeerFiles, progress: Watched) -> FileList:
+    """Ask the other provider how many files there are: to count until it refuses one would take a fault for the end."""
     try:
-        return _listed(parts, log, package.algorithm, "algorithm")
+        facts = awaited(lambda: parts.peers.files(files.provider, asset.did, asset.service_id), progress.stop)
+    except DataMissing as problem:
+        raise DataMissing(_elsewhere(asset.did, problem)) from None
+    return FileList(tuple(
+        PeerFile(files.provider, asset.did, asset.service_id, files.order_tx, index, entry.filename, asset.userdata)
+        for index, entry in enumerate(facts)
+    ))  # fmt: skip
+
+
+def _elsewhere(did: str, problem: DataMissing) -> str:
+    return f"{did} is at another provider: {problem.message}"
+
+
+def _listed_algorithm(parts: Parts, log: TextIO, package: Package, progress: Watched) -> FileList:
+    try:
+        return _listed(parts, log, package.algorithm, "algorithm", progress)
     except DataMissing as problem:
         raise AlgorithmMissing(problem.message) from None
 
@@ -151,10 +173,11 @@ def _bring_one(  # noqa: PLR0917 - each once
         may_bind = not place.target.startswith("/data/transformations")
         source, digest, told = _fetch(parts, file, target, progress, may_bind=may_bind)
     except DataMissing as problem:
-        log.write(f"{place.target}: {problem.message}\n")
+        message = _elsewhere(file.did, problem) if isinstance(file, PeerFile) else problem.message
+        log.write(f"{place.target}: {message}\n")
         if place.executable or place.target.startswith("/data/transformations"):
-            raise AlgorithmMissing(f"{place.target}: {problem.message}") from None
-        raise DataMissing(f"{place.target}: {problem.message}") from None
+            raise AlgorithmMissing(f"{place.target}: {message}") from None
+        raise DataMissing(f"{place.target}: {message}") from None
     if source == target:
         target.chmod(0o755 if place.executable else 0o644)
     log.write(f"{place.target}: {told}\n")
@@ -166,7 +189,7 @@ def _fetch(parts: Parts, file: FileObject, target: Path, progress: Watched, *, m
     bound = source.path(file) if may_bind else None
     if bound is not None:
         return bound, source.fingerprint(file) or "", "bound read-only"
-    reader = source.open(file)
+    reader = awaited(lambda: source.open(file), progress.stop, Reader.close)
     try:
         if reader.length is not None:
             progress.bytes_total = (progress.bytes_total or 0) + reader.length

@@ -5,12 +5,13 @@ from __future__ import annotations
 from cove.core.consent import Action
 from cove.core.environment import Environment
 from cove.core.errors import Refused
-from cove.core.fees import fee_amount, packed_fee, provider_data
+from cove.core.fees import SignedFee, fee_amount, packed_fee, provider_data
+from cove.jobs import elsewhere
 from cove.jobs.admission import Admitted, admit, environment_of
 from cove.jobs.consent import consent_to_job
 from cove.jobs.orders import Priced, verify
 from cove.jobs.parts import Parts
-from cove.jobs.requests import Quote, QuoteRequest, SignedFee
+from cove.jobs.requests import Quote, QuoteRequest
 
 _NO_TOKEN = "0x" + "0" * 40
 
@@ -41,12 +42,17 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
 async def _quotes(
     parts: Parts, request: QuoteRequest, environment: Environment, admitted: Admitted, paid: list[tuple[bool, bool]]
 ) -> tuple[tuple[Quote, ...], Quote | None]:
-    carrier = None if any(fee for _, fee in paid) else _carrier(paid)
+    carrier = None if any(fee for _, fee in paid) else _carrier(admitted, paid)
     quotes: list[Quote] = []
     for position, (item, (ordered, _)) in enumerate(zip(admitted.items, paid, strict=True)):
         needs_fee = position == carrier
         if ordered and not needs_fee:
             quotes.append(Quote(item.service.datatoken, None, item.order_tx))
+            continue
+        if item.elsewhere:
+            given = admitted.inputs[position]
+            fee = await elsewhere.fee_of(parts, item, given, request.valid_until)
+            quotes.append(Quote(item.service.datatoken, fee, None))
             continue
         fee = await signed_fee(parts, environment, item, request.valid_until, charged=needs_fee)
         quotes.append(Quote(item.service.datatoken, fee, item.order_tx if ordered else None))
@@ -55,9 +61,10 @@ async def _quotes(
     return tuple(quotes[:-1]), quotes[-1]
 
 
-def _carrier(paid: list[tuple[bool, bool]]) -> int:
-    """Choose who carries the fee: the first that must be ordered anyway, else the first (as a reuse)."""
-    return next((position for position, (ordered, _) in enumerate(paid) if not ordered), 0)
+def _carrier(admitted: Admitted, paid: list[tuple[bool, bool]]) -> int:
+    """Choose who carries the fee: the first of ours that must be ordered anyway, else the first (as a reuse)."""
+    ours = [(position, ordered) for position, (ordered, _) in enumerate(paid) if not admitted.items[position].elsewhere]
+    return next((position for position, ordered in ours if not ordered), 0)
 
 
 async def _paid(parts: Parts, consumer: str, item: Priced, environment: Environment) -> tuple[bool, bool]:
@@ -68,6 +75,8 @@ async def _paid(parts: Parts, consumer: str, item: Priced, environment: Environm
         await verify(parts, consumer, item, None)
     except Refused:
         return False, False
+    if item.elsewhere:
+        return True, False
     try:
         order = await verify(parts, consumer, item, environment)
     except Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cove.core.fees import SignedFee
 from cove.core.job import Job, JobId
 
 
@@ -79,20 +80,6 @@ class QuoteRequest:
     raw: RawAlgorithm | None
     #: What the caller says to the site's policy server, JSON text; empty for nothing.
     passed_on: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedFee:
-    """A provider fee, signed."""
-
-    fee_address: str
-    fee_token: str
-    amount: int
-    provider_data: bytes
-    v: int
-    r: bytes
-    s: bytes
-    valid_until: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpac
 from cove.core.job import Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
 from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
 from cove.jobs import outputs, provisioning, tarball
+from cove.jobs.interruptible import Interrupted
 from cove.jobs.parts import Parts
 from cove.ports import Collected, Engine
 
@@ -81,7 +82,7 @@ class Steps:
         try:
             package = unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
             run, digests = await asyncio.to_thread(self._provision, job, package, progress)
-        except provisioning.Interrupted:
+        except Interrupted:
             return None
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")

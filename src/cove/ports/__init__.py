@@ -4,6 +4,7 @@ from cove.ports.chains import Ledger, MetadataEvent, MetadataStore, NftFacts
 from cove.ports.common import Clock, Finding
 from cove.ports.engines import Collected, Engine
 from cove.ports.gates import Gate
+from cove.ports.peers import Peers
 from cove.ports.proofs import ProofCount, ProofSink, ProofStore, SaveProof
 from cove.ports.secrets import Vault
 from cove.ports.sources import FileSource, Reader
@@ -23,6 +24,7 @@ __all__ = [
     "MetadataStore",
     "NftFacts",
     "NonceStore",
+    "Peers",
     "ProofCount",
     "ProofSink",
     "ProofStore",

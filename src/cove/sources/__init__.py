@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from cove.core.errors import DataMissing
-from cove.core.files import ArweaveFile, ContractFile, FileObject, GraphqlFile, IpfsFile, LocalFile, S3File, UrlFile
+from cove.core.files import (
+    ArweaveFile,
+    ContractFile,
+    FileObject,
+    GraphqlFile,
+    IpfsFile,
+    LocalFile,
+    PeerFile,
+    S3File,
+    UrlFile,
+)
 from cove.ports import FileSource
 
 SOURCES: Final[Mapping[str, str]] = {
@@ -17,6 +27,7 @@ SOURCES: Final[Mapping[str, str]] = {
     "graphql": "cove.sources.graphql:GraphqlSource",
     "smartcontract": "cove.sources.smartcontract:ContractSource",
     "s3": "cove.sources.s3:S3Source",
+    "peer": "cove.sources.peer:PeerSource",
 }
 """Type of file objects, and the class that brings them. A new type is a line here, a class, and a run of
 ``tests/contract/test_file_source.py``."""
@@ -39,6 +50,8 @@ def type_of(file: FileObject) -> str:
             return "smartcontract"
         case S3File():
             return "s3"
+        case PeerFile():
+            return "peer"
 
 
 def source_for(file: FileObject, sources: Mapping[str, FileSource]) -> FileSource:

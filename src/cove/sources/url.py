@@ -33,6 +33,19 @@ _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
 _SKIP_BYTES: Final = 1 << 20
 
 
+class SourceRefusal(DataMissing):
+    """The source answered, with another status than those that come with a file.
+
+    Args:
+        status: Of HTTP.
+        message: One sentence for people.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class UrlReader:
     """A file that is being fetched."""
 
@@ -255,14 +268,14 @@ def _own_headers(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in request.headers if name == "Range")
 
 
-def _refusal(status: int) -> DataMissing:
+def _refusal(status: int) -> SourceRefusal:
     match status:
         case 401 | 403:
-            return DataMissing(f"The source refuses to give the file (status {status}).")
+            return SourceRefusal(status, f"The source refuses to give the file (status {status}).")
         case 404 | 410:
-            return DataMissing(f"The source has no such file (status {status}).")
+            return SourceRefusal(status, f"The source has no such file (status {status}).")
         case _:
-            return DataMissing(f"The source answered with status {status} instead of the file.")
+            return SourceRefusal(status, f"The source answered with status {status} instead of the file.")
 
 
 def _range_of(answer: Answer) -> tuple[int | None, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cove.jobs.requests import SignedFee
+from cove.core.fees import SignedFee
 
 
 def fee_answer(fee: SignedFee | None) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ from cove.stores.nonces import SqlNonceStore
 from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
 from cove.wiring.chains import Connect, connect_http, open_chains
-from cove.wiring.files import environment_of, open_engines, open_sources
+from cove.wiring.files import environment_of, open_engines, open_providers, open_sources
 from cove.wiring.hooks import open_gates, open_proofs, proofs_beside
 from cove.wiring.house import Cove, ServiceOptions
 from cove.wiring.state import DATABASE_FILE, disk_finding, lock, open_vault, prepare_state
@@ -135,13 +135,15 @@ def _parts(  # noqa: PLR0917 - every part once
         for name, root in settings.local.items()
     }
     clock = SystemClock()
+    providers = open_providers(settings, vault)
     return Parts(
         clock=clock,
         store=store,
         results=DiskResults(state / "results"),
         vault=vault,
         engines=engines,
-        sources=open_sources(settings, roots, ledgers, clock),
+        sources=open_sources(settings, roots, ledgers, clock, vault, providers),
+        peers=providers,
         ledgers=ledgers,
         metadata=metadata,
         confirmations={chain.id: chain.confirmations for chain in settings.chains},
@@ -159,6 +161,7 @@ def _parts(  # noqa: PLR0917 - every part once
         poll_seconds=settings.poll_seconds,
         order_pays_again=settings.api.order_pays_again,
         gates=gates,
+        public_url=settings.listen.public_url.rstrip("/"),
     )
 
 

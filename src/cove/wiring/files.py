@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from cove.core.environment import Environment
 from cove.core.errors import SettingsWrong
@@ -13,13 +14,15 @@ from cove.core.job import Resources
 from cove.crypto.keys import checksum, keccak
 from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
 from cove.ledgers.blocking import blocking_calls
-from cove.ports import Clock, Engine, FileSource, Ledger
+from cove.ports import Clock, Engine, FileSource, Ledger, Vault
 from cove.settings import EnvironmentSettings, Settings
 from cove.sources.arweave import ArweaveSource
 from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
 from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
+from cove.sources.peer import PeerSource
+from cove.sources.providers import MAX_ANSWER_BYTES, OtherProviders
 from cove.sources.s3 import S3Source
 from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
@@ -46,8 +49,25 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
     return engines
 
 
-def open_sources(
-    settings: Settings, roots: Mapping[str, LocalRoot], ledgers: Mapping[int, Ledger], clock: Clock
+_ANSWER_SECONDS: Final = 5.0
+"""To wait for other providers' short answers, some of which anybody may have us ask for."""
+
+
+def open_providers(settings: Settings, vault: Vault) -> OtherProviders:
+    """Give what asks other providers."""
+    stall = min(_ANSWER_SECONDS, settings.url_files.stall_seconds)
+    guard = AddressGuard(settings.url_files.allowed)
+    web = UrlSource(guard, max_bytes=MAX_ANSWER_BYTES, stall_seconds=stall, total_seconds=2 * stall)
+    return OtherProviders(web, vault.address)
+
+
+def open_sources(  # noqa: PLR0917 - each once
+    settings: Settings,
+    roots: Mapping[str, LocalRoot],
+    ledgers: Mapping[int, Ledger],
+    clock: Clock,
+    vault: Vault,
+    providers: OtherProviders,
 ) -> Mapping[str, FileSource]:
     """Give one source for each type of file."""
     given = settings.url_files
@@ -66,7 +86,18 @@ def open_sources(
         "graphql": GraphqlSource(web),
         "smartcontract": ContractSource(calls, keccak),
         "s3": S3Source(web, clock.now),
+        "peer": PeerSource(web, providers, account=vault.address, sign=_text_signer(vault), now=clock.now),
     }
+
+
+def _text_signer(vault: Vault) -> Callable[[str], str]:
+    """Sign texts with the provider's account as clients sign them."""
+
+    def sign(text: str) -> str:
+        v, r, s = vault.sign_hash(keccak(text.encode()))
+        return "0x" + (r + s + bytes((v,))).hex()
+
+    return sign
 
 
 def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environment:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from cove import wire
 from cove.access.downloads import FileRequest, OpenFile
 from cove.core import messages
+from cove.core.errors import Refused
 from cove.core.proof import Access, provider_data
 from cove.web import auth, documentation
 from cove.web.answers import fee_answer
@@ -68,6 +69,10 @@ def routes(house: Cove) -> APIRouter:
         required(asked, "documentId", "serviceId", "transferTxId", *proof.needed())
         nonce = messages.parse_nonce(asked.nonce)
         wanted = _file_request(asked, auth.address(asked.consumerAddress))
+        if wanted.consumer == house.vault.address:
+            # Jobs fetch from other providers with this account. What it signs for them names no provider: whoever was
+            # sent it could ask here for what consumers ordered in this account's name.
+            raise Refused("consumerAddress", "own_account", hint="This provider gives no files to its own account.")
         text = messages.download(auth.signed_did(asked.documentId), nonce)
         await auth.prove(house, asked.consumerAddress or "", text, nonce, proof)
         opened = await house.downloads.open(wanted)
