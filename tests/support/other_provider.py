@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -27,6 +28,12 @@ class OtherProvider:
     downloads: list[dict[str, str]] = field(default_factory=list)
     #: Statuses that the next downloads end with.
     refusals: list[int] = field(default_factory=list)
+    #: Downloads that break off half-way, and then say nothing until the asker goes away.
+    hanging: int = 0
+    #: The same for questions of the nonce.
+    silent: bool = False
+    #: Set once one of the two has been asked for.
+    hung: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         """Take the paths."""
@@ -40,6 +47,10 @@ class OtherProvider:
         return self.server.url(BASE)
 
     def _nonce(self, connection: socket.socket, _: Asked) -> None:
+        if self.silent:
+            self.hung.set()
+            connection.recv(1)
+            return
         answer(connection, {"nonce": self.nonce})
 
     def _fileinfo(self, connection: socket.socket, asked: Asked) -> None:
@@ -64,6 +75,12 @@ class OtherProvider:
             answer(connection, {"error": "no such file"}, 400)
             return
         self.nonce = query["nonce"]
+        if self.hanging:
+            self.hanging -= 1
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+            self.hung.set()
+            connection.recv(1)
+            return
         self.server.serve(files[int(query["fileIndex"])], "/inner")
         self.server.handlers["/inner"](connection, asked)
 

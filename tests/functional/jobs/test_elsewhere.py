@@ -186,6 +186,17 @@ async def test_only_what_may_be_elsewhere_is(house: House, neighbour: Neighbour)
         assert endpoint not in str(refused)
 
 
+async def test_a_list_of_ours_that_is_no_list_is_not_looked_for_elsewhere(house: House, neighbour: Neighbour) -> None:
+    async def encrypt(plain: bytes) -> str:
+        return await house.ocean.encrypt(plain.replace(b"nftAddress", b"nft"))
+
+    services = [ServiceDraft("access", [neighbour.put("adds.py", ADDS)], neighbour.url)]
+    draft = AssetDraft("Broken", services, type="algorithm", algorithm=algorithm_terms())
+    algorithm = await publish(house.ocean.publisher, house.ocean.addresses.factory, draft, encrypt, flags=COMPRESSED)
+    refused = await quotes(house, [], item(algorithm), status=400)
+    assert refused["error"] == {"algorithm": "file_unavailable"}
+
+
 async def test_an_address_that_is_not_allowed_is_not_asked(house: House, neighbour: Neighbour) -> None:
     files = [neighbour.put("few.csv", b"1")]
     with serving() as server:

@@ -339,3 +339,28 @@ def test_events_of_other_contracts_change_nothing(events: list[object]) -> None:
     with_noise = receipt_of([STARTED, FEE, *TRANSFERS, *foreign], RECEIPT)
     assert check(with_noise, TERMS, BLOCK) == check(RECEIPT, TERMS, BLOCK)
     assert outcome(receipt_of(foreign, RECEIPT)) == INVALID
+
+
+PEOPLE = st.sampled_from([USER, PROVIDER, STRANGER])
+
+
+@given(consumer=PEOPLE, payer=PEOPLE)
+def test_an_order_with_a_holder_is_the_callers_and_the_holders(consumer: str, payer: str) -> None:
+    """So it stands with services at other providers, whose fee is not ours to look at."""
+    terms = replace(TERMS, environment=None, holder=PROVIDER)
+    receipt = replace(RECEIPT, orders=(replace(STARTED, consumer=consumer, payer=payer),), fees=(), transfers=())
+    if (consumer, payer) == (PROVIDER, USER):
+        found = check(receipt, terms, BLOCK)
+        assert (found.consumer, found.payer, found.fee_amount) == (PROVIDER, USER, 0)
+    else:
+        with pytest.raises(Refused, match="order_invalid"):
+            check(receipt, terms, BLOCK)
+
+
+def test_a_reuse_of_an_order_with_a_holder() -> None:
+    terms = replace(TERMS, environment=None, holder=PROVIDER)
+    first = replace(RECEIPT, orders=(replace(STARTED, consumer=PROVIDER),))
+    assert reused_order_tx(REUSE, terms) == TX
+    assert check(REUSE, terms, BLOCK + 3100, first).consumer == PROVIDER
+    with pytest.raises(Refused, match="order_invalid"):
+        check(REUSE, terms, BLOCK + 3100, RECEIPT)
