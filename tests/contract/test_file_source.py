@@ -341,6 +341,8 @@ def test_a_file_is_copied_and_hashed(world: World, tmp_path: Path) -> None:
     assert hash_of({type_of(file): world.source}, file) == digest
     with pytest.raises(DataMissing):
         hash_of({type_of(file): world.source}, file, len(expected) - 1)
+    with pytest.raises(DataMissing, match="too long"):
+        hash_of({type_of(file): world.source}, file, until=0.0)
 
 
 def test_nothing_secret_shows(world: World) -> None:

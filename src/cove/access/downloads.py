@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+from cove.access.limits import Limits
 from cove.core.consent import Action, Question
 from cove.core.errors import DataMissing, Refused, Unavailable
 from cove.core.files import FileFacts, FileObject
@@ -56,10 +57,16 @@ class OpenFile:
 
 
 class DownloadService:
-    """Quotes and serves the files of access services."""
+    """Quotes and serves the files of access services.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: What the house is made of.
+        limits: Whose threads look at files before anything is paid.
+    """
+
+    def __init__(self, parts: Parts, limits: Limits) -> None:
         self._parts = parts
+        self._limits = limits
 
     async def initialize(self, request: FileRequest, valid_until: int) -> Quote:
         """Say what an order of the service needs: the provider's fee, or nothing where the named order is still good.
@@ -81,7 +88,7 @@ class DownloadService:
         request = replace(request, userdata=fill(wishes, request.userdata, "userdata"))
         file = await self._file(item, request)
         await self._consent(Action.INITIALIZE, item, request)
-        if not (await asyncio.to_thread(source_for(file, self._parts.sources).info, file)).valid:
+        if not (await self._limits.in_thread(source_for(file, self._parts.sources).info, file)).valid:
             raise Refused("fileIndex", "file_unavailable", hint="The provider cannot reach the file now.")
         if item.order_tx is not None:
             try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cove.access.limits import Limits
 from cove.core import ddo, json_form
 from cove.core.asset import NFT_USABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
@@ -21,11 +23,14 @@ from cove.jobs import provisioning
 from cove.jobs.consent import consent
 from cove.jobs.orders import find_asset
 from cove.jobs.parts import Parts
-from cove.sources import source_for
+from cove.sources import source_for, type_of
 from cove.sources.copying import hash_of
 
 MAX_CHECKSUM_BYTES = 1 << 30
 """Larger files are not hashed for fileinfo: an anonymous caller must not cost us hours of reading."""
+
+LOOK_SECONDS = 60.0
+"""For all files of one fileinfo; what was not looked at by then is not valid. One wait for a source may come on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,16 @@ class DecryptQuery:
 
 
 class AccessService:
-    """Answers the helper endpoints."""
+    """Answers the helper endpoints.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: What the house is made of.
+        limits: Whose threads look at files.
+    """
+
+    def __init__(self, parts: Parts, limits: Limits) -> None:
         self._parts = parts
+        self._limits = limits
 
     async def encrypt(self, chain_id: int, plain: bytes, *, account: str = "", passed_on: str = "") -> str:
         """Encrypt a file list or a DDO to the provider's key.
@@ -145,7 +156,7 @@ class AccessService:
             listed = await asyncio.to_thread(provisioning.open_files, self._parts, given)
         except DataMissing as problem:
             raise Invalid({"serviceId": [problem.message]}) from None
-        return [await asyncio.to_thread(self._facts, file, checksum=checksum) for file in listed.files]
+        return await self._look(listed.files, checksum=checksum)
 
     async def file_info_by_object(self, value: Mapping[str, object], *, checksum: bool) -> list[FileFacts]:
         """Look at a file that the caller describes; its ``userdata`` are the consumer's parameters.
@@ -158,14 +169,20 @@ class AccessService:
             raise Invalid({"type": ["Files of the provider's host can be looked at by DID only."]})
         given = value.get("userdata")
         file = attach_userdata(file, given if isinstance(given, str) else json.dumps(given or {}))
-        return [await asyncio.to_thread(self._facts, file, checksum=checksum)]
+        return await self._look([file], checksum=checksum)
 
-    def _facts(self, file: FileObject, *, checksum: bool) -> FileFacts:
+    async def _look(self, files: Sequence[FileObject], *, checksum: bool) -> list[FileFacts]:
+        until = time.monotonic() + LOOK_SECONDS
+        return [await self._limits.in_thread(self._facts, file, until, checksum=checksum) for file in files]
+
+    def _facts(self, file: FileObject, until: float, *, checksum: bool) -> FileFacts:
+        if time.monotonic() > until:
+            return FileFacts(valid=False, type=type_of(file))
         facts = source_for(file, self._parts.sources).info(file)
         if not (checksum and facts.valid) or (facts.content_length or 0) > MAX_CHECKSUM_BYTES:
             return facts
         try:
-            return replace(facts, checksum=hash_of(self._parts.sources, file, MAX_CHECKSUM_BYTES))
+            return replace(facts, checksum=hash_of(self._parts.sources, file, MAX_CHECKSUM_BYTES, until=until))
         except CoveError:
             return replace(facts, valid=False)
 

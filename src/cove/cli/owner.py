@@ -167,6 +167,11 @@ async def _serve(settings: Settings) -> None:
             f"Warning: {listen.host} can be reached from other machines and listen.public_url is not set: links "
             "are made from what each request says it was sent to."
         )
+    if is_loopback(listen.host) and listen.public_url and not listen.trusted_proxies:
+        output.say(
+            "Warning: listen.public_url is set and listen.trusted_proxies names no proxy: all who come through one "
+            "count as one client for the limits."
+        )
     async with open_cove(settings) as cove:
         await run_server(cove, listen.host, listen.port, started=_announce, stop=stop)
     output.say("Cove has stopped; runs that are under way go on.")

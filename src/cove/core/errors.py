@@ -10,6 +10,7 @@
     |   |-- NotFound           no such thing, or not the caller's     (404)
     |   |-- Forbidden          known, and not allowed                 (403)
     |   `-- TooMany            slow down                              (429)
+    |       `-- RateLimited    more requests than a limit of the owner's allows (429)
     |-- AlgorithmError         the algorithm cannot be run as it was published
     |   |-- ImageRefused       its image is unknown or unusable here
     |   `-- AlgorithmMissing   its files cannot be had
@@ -112,6 +113,12 @@ class TooMany(ConsumerError):
     def __init__(self, message: str, *, retry_after: int = 1, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class RateLimited(TooMany):
+    """The caller made more requests than the owner's limits allow."""
+
+    code = "rate_limited"
 
 
 class AlgorithmError(CoveError):

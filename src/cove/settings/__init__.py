@@ -29,6 +29,7 @@ from cove.settings.sections import (
     EnvironmentSettings,
     HooksSettings,
     ImageSettings,
+    LimitSettings,
     ListenSettings,
     LocalRootSettings,
     ReleaseSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "EnvironmentSettings",
     "HooksSettings",
     "ImageSettings",
+    "LimitSettings",
     "ListenSettings",
     "LocalRootSettings",
     "ReleaseSettings",
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     api: ApiSettings = ApiSettings()
     hooks: HooksSettings = HooksSettings()
+    limits: LimitSettings = LimitSettings()
     #: Seconds between two looks at everything, the safety net below the events.
     poll_seconds: float = Field(default=5.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

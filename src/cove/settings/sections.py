@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
+
+from cove.core.forwarding import parse_network
+
+_MOST_A_MINUTE: Final = 1_000_000_000
 
 
 class _Section(BaseModel):
@@ -24,6 +28,17 @@ class ListenSettings(_Section):
     public_url: str = ""
     #: Origins that browsers may call from.
     cors_origins: tuple[str, ...] = ("*",)
+    #: Addresses or networks of the proxies in front. From them alone ``X-Forwarded-For``, ``-Proto`` and ``-Host`` are
+    #: believed, which each of them must set or append to; empty believes nobody. Behind a proxy that is not listed, all
+    #: consumers count as one client for ``limits``.
+    trusted_proxies: tuple[str, ...] = ()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            parse_network(network)
+        return value
 
 
 class ChainSettings(_Section):
@@ -149,3 +164,23 @@ class HooksSettings(_Section):
             msg = "should begin with http:// or https://"
             raise ValueError(msg)
         return value
+
+
+class LimitSettings(_Section):
+    """How often is too often, per minute; 0 turns a rate off. What is over it is answered with 429 and Retry-After.
+
+    Who was quiet may ask for a minute's worth at once.
+    A client is a network address: an IPv4 address, or an IPv6 network of 64 bits.
+    """
+
+    #: Requests of one client. 20 a second is a roomful of open market pages that each ask for their jobs' status.
+    client: int = Field(default=1200, ge=0, le=_MOST_A_MINUTE)
+    #: Requests of one account that a signature or token proved to be its own.
+    address: int = Field(default=600, ge=0, le=_MOST_A_MINUTE)
+    #: Requests of one client that cost calls to chains or other servers, or as much, and that need no order: fileinfo,
+    #: initialize, initializeCompute, encrypt, decrypt, and DDOs.
+    outside: int = Field(default=240, ge=0, le=_MOST_A_MINUTE)
+    #: Signatures and tokens of one client that were wrong.
+    failures: int = Field(default=30, ge=0, le=_MOST_A_MINUTE)
+    #: Such outside calls under way at one time, to chains and to files each; one client may have a quarter of them.
+    outside_at_once: int = Field(default=64, ge=1, le=1024)

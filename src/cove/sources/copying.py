@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -59,25 +60,30 @@ def copy_to(reader: Reader, descriptor: int, *, limit_bytes: int | None, stop: C
     return size, digest
 
 
-def hash_of(sources: Mapping[str, FileSource], file: FileObject, max_bytes: int | None = None) -> str:
+def hash_of(
+    sources: Mapping[str, FileSource], file: FileObject, max_bytes: int | None = None, *, until: float | None = None
+) -> str:
     """Give the sha256 (hex) of a file, read from its beginning to its end.
 
     Args:
         sources: By type of the file object.
         file: Which file.
         max_bytes: Most bytes to read; None: as many as the source allows.
+        until: When to give up (monotonic seconds), also on a source that goes on sending; None: as the source does.
 
     Raises:
-        DataMissing: It cannot be had, or is larger.
+        DataMissing: It cannot be had, is larger, or takes longer.
     """
     digest = hashlib.sha256()
     size = 0
     reader = source_for(file, sources).open(file)
     buffer = memoryview(bytearray(BUFFER_BYTES))
     try:
-        while count := _fill(reader, buffer):
+        while count := reader.readinto(buffer):
             size += count
             _check_size(size, max_bytes)
+            if until is not None and time.monotonic() > until:
+                raise DataMissing("The source takes too long.")
             digest.update(buffer[:count])
     finally:
         reader.close()

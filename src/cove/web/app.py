@@ -8,8 +8,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import cove
-from cove.core.errors import CoveError
-from cove.web import documentation
+from cove.core.errors import BadSignature, CoveError
+from cove.web import auth, documentation
+from cove.web.callers import Counted, Proxied
 from cove.web.errors import LastResort, on_cove_error, on_http_error
 from cove.web.routes import access, assets, compute, download, results, root, tokens
 from cove.wiring import Cove
@@ -31,8 +32,11 @@ def create_app(house: Cove) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_exception_handler(CoveError, on_cove_error)
+    app.add_exception_handler(BadSignature, auth.count_failures(house.limits))
     app.add_exception_handler(HTTPException, on_http_error)
+    # From the inside out: what is refused for its number gets CORS headers too, and preflights never come that far.
     app.add_middleware(LastResort)
+    app.add_middleware(Counted, limits=house.limits)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(house.options.cors_origins),
@@ -41,6 +45,7 @@ def create_app(house: Cove) -> FastAPI:
         expose_headers=["Content-Disposition", "Content-Range", "ETag", "Retry-After"],
     )
     app.add_middleware(OneSlash)
+    app.add_middleware(Proxied, trusted=house.options.trusted_proxies)
     for part in (compute, results, download, root, access, assets, tokens):
         app.router.routes.extend(part.routes(house).routes)
     documentation.complete(app.openapi())

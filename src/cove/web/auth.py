@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from starlette.requests import Request
+from starlette.responses import Response
 
+from cove.access.limits import Limits
 from cove.core import messages
 from cove.core.errors import BadSignature, Invalid, Unavailable
 from cove.core.messages import parse_address, parse_nonce
 from cove.crypto.keys import checksum, parse_signature, verify_text
+from cove.web.callers import client_of
+from cove.web.errors import on_cove_error
 from cove.wiring import Cove
+
+_PROVES: Final = "cove.proves"
 
 _LONGEST_SIGNATURE: Final = 2 * 4096 + 2
 """Hex digits of the longest signature that a contract wallet may be asked about."""
@@ -50,16 +56,44 @@ class Proof:
         return (field, "nonce") if self.token else (field, "signature", "nonce")
 
 
-def proof_of(request: Request, signature: str | None) -> Proof:
+def proof_of(house: Cove, request: Request, signature: str | None, *, token: bool = True) -> Proof:
     """Give a request's proof; a token comes in ``AuthToken``, or in ``Authorization`` with or without ``Bearer``.
 
     Credentials of another scheme (a proxy's ``Basic``) are none.
+
+    Args:
+        house: The house.
+        request: The request.
+        signature: As it was sent; None or empty for none.
+        token: False where a token may not stand for a signature.
+
+    Raises:
+        RateLimited: Too many proofs of this client were wrong.
     """
+    proof = Proof(signature or "", _token(request) if token else "")
+    if proof.signature or proof.token:
+        house.limits.may_prove(client_of(request))
+        request.scope[_PROVES] = True
+    return proof
+
+
+def count_failures(limits: Limits) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
+    """Give the answer to a wrong proof, which counts it; a request that brought none is answered alone."""
+
+    async def on_bad_signature(request: Request, problem: Exception) -> Response:
+        if _PROVES in request.scope:
+            limits.failed(client_of(request))
+        return await on_cove_error(request, problem)
+
+    return on_bad_signature
+
+
+def _token(request: Request) -> str:
     given = request.headers.get("authtoken") or request.headers.get("authorization") or ""
     words = given.split()
     if len(words) == 2 and words[0].lower() == "bearer":  # noqa: PLR2004 - scheme and token
         words = words[1:]
-    return Proof(signature or "", words[0] if len(words) == 1 else "")
+    return words[0] if len(words) == 1 else ""
 
 
 async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) -> str:
@@ -76,6 +110,7 @@ async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) 
 
     Raises:
         BadSignature: The proof is not the account's, or the nonce was used before.
+        RateLimited: The account asks too often; its nonce is not taken.
         Unavailable: A contract wallet's chain does not answer.
     """
     account = address(given)
@@ -89,15 +124,18 @@ async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) 
 
 
 async def take_nonce(cove: Cove, account: str, nonce: str) -> None:
-    """Use a nonce up.
+    """Use a nonce up, which counts as a request of the account: it must have proven itself.
 
     Raises:
         BadSignature: It was used before.
+        RateLimited: The account asks too often; the nonce is not taken.
     """
+    cove.limits.may_ask(account)
     if not await cove.nonces.use(account, nonce):
         raise BadSignature(
             "Invalid signature provided, nonce was used before.", hint="Ask nonce for the last one, and use a greater."
         )
+    cove.limits.asked(account)
 
 
 async def _check_signature(cove: Cove, account: str, message: str, signature: str) -> None:

@@ -58,8 +58,8 @@ def complete(document: dict[str, Any]) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the error answers of a route."""
-    return {status: {"model": wire.ErrorBody, "description": _ERRORS[status]} for status in (400, 503, *statuses)}
+    """Describe the error answers of a route, beside those that every route has."""
+    return {status: {"model": wire.ErrorBody, "description": _ERRORS[status]} for status in (400, 429, 503, *statuses)}
 
 
 def _parameters(model: type[BaseModel], required: tuple[str, ...], without: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from cove.core.errors import (
     Invalid,
     NoSpace,
     NotFound,
+    RateLimited,
     Refused,
     StaleWrite,
     TooMany,
@@ -35,6 +36,7 @@ STATUS: Final[dict[type[CoveError], int]] = {
     Forbidden: 403,
     StaleWrite: 409,
     TooMany: 429,
+    RateLimited: 429,
     Unavailable: 503,
     NoSpace: 503,
 }
@@ -53,6 +55,11 @@ async def on_cove_error(request: Request, problem: Exception) -> Response:
     del request
     if not isinstance(problem, CoveError):
         raise problem
+    return error_answer(problem)
+
+
+def error_answer(problem: CoveError) -> Response:
+    """Give the answer that says an error."""
     status = STATUS.get(type(problem), 500)
     if status >= 500:  # noqa: PLR2004 - ours to mend
         log.error("%s: %s", problem.code, problem.message)

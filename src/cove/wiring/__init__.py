@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 
 from cove.access.downloads import DownloadService
+from cove.access.limits import LimitOptions, Limits
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
+from cove.core.forwarding import parse_network
 from cove.core.policy import ReleaseLimits
 from cove.crypto.box import KeyVault
 from cove.crypto.handles import Handles
@@ -79,10 +81,12 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates)
         reconciler = Reconciler(parts)
         proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
+        limits = Limits(LimitOptions(**settings.limits.model_dump()))
+        stack.callback(limits.close)
         cove = Cove(
             jobs=JobService(parts, reconciler),
-            access=AccessService(parts),
-            downloads=DownloadService(parts),
+            access=AccessService(parts, limits),
+            downloads=DownloadService(parts, limits),
             proofs=proofs,
             reconciler=reconciler,
             parts=parts,
@@ -92,6 +96,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
             handles=Handles(vault),
             revoked=SqlTokenStore(store, parts.clock.now),
             wallets=Wallets(ledgers, text_digests, parts.clock),
+            limits=limits,
             environments=tuple(parts.environments.values()),
             chain_ids=tuple(ledgers),
             clock=parts.clock,
@@ -101,6 +106,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
                 max_body=int(settings.api.max_body),
                 link_seconds=settings.api.link_seconds,
                 cors_origins=settings.listen.cors_origins,
+                trusted_proxies=tuple(map(parse_network, settings.listen.trusted_proxies)),
             ),
         )
         gc.freeze()  # what is there now lives as long as the service: no collection need look at it again

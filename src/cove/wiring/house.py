@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cove.access.downloads import DownloadService
+from cove.access.limits import Limits
 from cove.access.proofs import ProofService
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.environment import Environment
 from cove.core.errors import Unavailable
+from cove.core.forwarding import Network
 from cove.crypto.handles import Handles
 from cove.crypto.tokens import Tokens
 from cove.jobs.parts import Parts
@@ -29,6 +31,8 @@ class ServiceOptions:
     #: Seconds.
     link_seconds: int
     cors_origins: tuple[str, ...]
+    #: Whose ``X-Forwarded-..`` headers are believed.
+    trusted_proxies: tuple[Network, ...]
     #: Seconds that results are kept; 0 for ever.
     storage_expiry: int = 0
 
@@ -49,6 +53,7 @@ class Cove:
     handles: Handles
     revoked: TokenStore
     wallets: Wallets
+    limits: Limits
     environments: tuple[Environment, ...]
     chain_ids: tuple[int, ...]
     clock: Clock

@@ -112,3 +112,13 @@ def test_a_damaged_database_is_one_sentence(owner: Path) -> None:
     assert "cove.db" in ended.stderr.splitlines()[0]
     with pytest.raises(sqlite3.DatabaseError):  # and it was left as it is
         sqlite3.connect(owner / "state" / "cove.db").execute("SELECT * FROM sqlite_master")
+
+
+def test_a_proxy_that_is_not_named_is_pointed_out(owner: Path) -> None:
+    with running("serve", cwd=owner, COVE_LISTEN__PUBLIC_URL="https://cove.example") as service:
+        service.line(LISTENING)
+        assert "Warning: listen.public_url is set and listen.trusted_proxies names no proxy" in service.words
+    proxied = {"COVE_LISTEN__PUBLIC_URL": "https://cove.example", "COVE_LISTEN__TRUSTED_PROXIES": '["127.0.0.1"]'}
+    with running("serve", cwd=owner, **proxied) as service:
+        service.line(LISTENING)
+        assert "Warning" not in service.words

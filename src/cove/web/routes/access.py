@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +16,7 @@ from cove.core.container import check_container
 from cove.core.errors import Invalid
 from cove.core.files import FileFacts
 from cove.web import auth, documentation
+from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parameters, parse_json, passed_on, query_parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
@@ -45,6 +47,7 @@ def routes(house: Cove) -> APIRouter:
         if request.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
             raise Invalid({"content-type": ["The Content-Type must be application/octet-stream."]})
         plain = await body_of(request, house.options.max_body)
+        house.limits.outside(client_of(request))
         cipher = await house.access.encrypt(chain, plain, account=account, passed_on=said)
         return Response(cipher, 201, media_type="text/plain")
 
@@ -58,7 +61,7 @@ def routes(house: Cove) -> APIRouter:
     async def decrypt(request: Request) -> Response:
         """Give a published DDO in clear, to whoever may have it."""
         asked = read(wire.DecryptRequest, await parameters(request, house.options.max_body))
-        proof = auth.proof_of(request, asked.signature)
+        proof = auth.proof_of(house, request, asked.signature)
         required(asked, *proof.needed("decrypterAddress"), "chainId", "dataNftAddress")
         query = _decrypt_query(asked)
         nonce = messages.parse_nonce(asked.nonce)
@@ -69,8 +72,9 @@ def routes(house: Cove) -> APIRouter:
             asked.chainId or "",
             nonce,
         )
-        await auth.prove(house, asked.decrypterAddress or "", text, nonce, proof)
-        return Response(await house.access.decrypt(query), 201, media_type="text/plain")
+        with house.limits.asking(client_of(request)):
+            await auth.prove(house, asked.decrypterAddress or "", text, nonce, proof)
+            return Response(await house.access.decrypt(query), 201, media_type="text/plain")
 
     @router.post(
         f"{wire.API_PREFIX}/fileinfo",
@@ -94,14 +98,8 @@ def routes(house: Cove) -> APIRouter:
         """Look at the files of a service, or at a file that the body describes; valid is false where none is."""
         body = parse_json(await body_of(request, house.options.max_body))
         checksum = str(body.get("checksum")).lower() in {"true", "1"}  # ocean.py asks with 1
-        did = body.get("did") or body.get("documentId")
-        if did is None:
-            facts = await house.access.file_info_by_object(body, checksum=checksum)
-        else:
-            service = body.get("serviceId")
-            if not isinstance(service, str) or not service:
-                raise Invalid({"serviceId": ["The serviceId field is required."]})
-            facts = await house.access.file_info_by_did(messages.parse_did(did, "did"), service, checksum=checksum)
+        with house.limits.looking(client_of(request)):
+            facts = await _file_info(house, body, checksum=checksum)
         return json_answer([_facts(index, entry) for index, entry in enumerate(facts)])
 
     @router.post(
@@ -119,6 +117,16 @@ def routes(house: Cove) -> APIRouter:
         return json_answer(given.model_dump(exclude_none=True))
 
     return router
+
+
+async def _file_info(house: Cove, body: dict[str, Any], *, checksum: bool) -> Sequence[FileFacts]:
+    did = body.get("did") or body.get("documentId")
+    if did is None:
+        return await house.access.file_info_by_object(body, checksum=checksum)
+    service = body.get("serviceId")
+    if not isinstance(service, str) or not service:
+        raise Invalid({"serviceId": ["The serviceId field is required."]})
+    return await house.access.file_info_by_did(messages.parse_did(did, "did"), service, checksum=checksum)
 
 
 def _decrypt_query(asked: wire.DecryptRequest) -> DecryptQuery:

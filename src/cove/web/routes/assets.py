@@ -12,6 +12,7 @@ from cove import wire
 from cove.core import messages
 from cove.core.errors import NotFound
 from cove.web import documentation
+from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of
 from cove.web.plain import PlainRoute
@@ -36,7 +37,8 @@ def routes(house: Cove) -> APIRouter:
         """Give the DDO of a published asset, with its NFT's state and owner and its newest metadata event."""
         did = messages.parse_did(request.path_params["did"], "did")
         try:
-            text = await house.access.asset_document(did)
+            with house.limits.asking(client_of(request)):
+                text = await house.access.asset_document(did)
         except NotFound as problem:
             # Before it publishes, ocean.py looks for Aquarius's own words, and takes every other answer for an asset.
             words = f"Asset DID {did} not found in Elasticsearch"
@@ -56,7 +58,9 @@ def routes(house: Cove) -> APIRouter:
         The answer has the form of a validator's proof, which ocean.py writes on chain, and is none: the NFT's contract
         takes a proof of address zero without a signature, and the provider's key signs nothing that a stranger sends.
         """
-        digest = await house.access.check_document(await body_of(request, house.options.max_body))
+        body = await body_of(request, house.options.max_body)
+        house.limits.outside(client_of(request))
+        digest = await house.access.check_document(body)
         proof = {"publicKey": _NO_ADDRESS, "v": 0, "r": [_NO_WORD], "s": [_NO_WORD]}
         return json_answer({"hash": "0x" + digest.hex(), **proof})
 

@@ -18,6 +18,7 @@ from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, 
 from cove.ports import JobQuery
 from cove.web import auth, documentation, status
 from cove.web.answers import fee_answer
+from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.handles import job_id_of
 from cove.web.parsing import body_of, json_text, parameters, parse_json, passed_on, read, required, whole_number
@@ -36,13 +37,13 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Start or restart a job",
-        responses=documentation.responses(403, 404, 409, 413, 429),
+        responses=documentation.responses(403, 404, 409, 413),
         openapi_extra=documentation.body(wire.StartCompute),
     )
     async def start(request: Request) -> Response:
         """Start a job, or run a finished one again when jobId is given."""
         body = read(wire.StartCompute, parse_json(await body_of(request, house.options.max_body)))
-        proof = auth.proof_of(request, body.signature)
+        proof = auth.proof_of(house, request, body.signature)
         required(body, *proof.needed(), *(() if body.jobId else ("dataset", "algorithm")))
         nonce = messages.parse_nonce(body.nonce)
         document = auth.signed_did(body.dataset.documentId if body.dataset else None)
@@ -76,7 +77,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         """
         chosen = await _selector(house, request)
         query = _query(chosen)
-        proof = auth.proof_of(request, chosen.signature)
+        proof = auth.proof_of(house, request, chosen.signature)
         if (proof.signature or proof.token) and chosen.nonce:
             owner = await _prove(house, request, chosen)
             query = await _of_owner(house, query, owner)
@@ -126,7 +127,9 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         """Quote a job: one entry per dataset and the algorithm; one of them carries the environment's fee."""
         body = read(wire.InitializeCompute, parse_json(await body_of(request, house.options.max_body)))
         required(body, "datasets", "algorithm", "compute", "consumerAddress")
-        quotes, algorithm = await house.jobs.quote(_quote_request(body))
+        asked = _quote_request(body)
+        with house.limits.asking(client_of(request)):
+            quotes, algorithm = await house.jobs.quote(asked)
         answer: dict[str, Any] = {"datasets": [_quote(quote) for quote in quotes]}
         if algorithm is not None:
             answer["algorithm"] = _quote(algorithm)
@@ -141,7 +144,8 @@ async def _wish(house: Cove, request: Request, *, delete: bool) -> Response:
     if (query.job_id, query.document_id, query.agreement_id) == (None, None, None) and delete:
         raise Invalid({"jobId": ["At least one of documentId, jobId is required."]})
     if chosen.nonce is None and chosen.signature and chosen.jobId:
-        owner = await _prove_without_nonce(house, chosen, chosen.jobId, chosen.signature)
+        proof = auth.proof_of(house, request, chosen.signature, token=False)
+        owner = await _prove_without_nonce(house, chosen, chosen.jobId, proof.signature)
     else:
         owner = await _prove_wish(house, request, chosen, delete=delete)
     query = await _of_owner(house, query, owner)
@@ -203,7 +207,7 @@ async def _of_owner(house: Cove, query: JobQuery, owner: str) -> JobQuery:
 
 
 async def _prove(house: Cove, request: Request, chosen: wire.JobSelector) -> str:
-    proof = auth.proof_of(request, chosen.signature)
+    proof = auth.proof_of(house, request, chosen.signature)
     required(chosen, *proof.needed())
     nonce = messages.parse_nonce(chosen.nonce)
     document = auth.signed_did(chosen.documentId)

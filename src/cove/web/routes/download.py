@@ -16,6 +16,7 @@ from cove.core.errors import Refused
 from cove.core.proof import Access, provider_data
 from cove.web import auth, documentation
 from cove.web.answers import fee_answer
+from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.parsing import json_text, parameters, passed_on, read, required, whole_number
 from cove.web.plain import PlainRoute
@@ -45,7 +46,9 @@ def routes(house: Cove) -> APIRouter:
         required(asked, "documentId", "serviceId", "consumerAddress")
         consumer = auth.address(asked.consumerAddress)
         until = whole_number(asked.validUntil, "validUntil") if asked.validUntil else 0
-        quote = await house.downloads.initialize(_file_request(asked, consumer), until)
+        wanted = _file_request(asked, consumer)
+        with house.limits.asking(client_of(request)):
+            quote = await house.downloads.initialize(wanted, until)
         answer: dict[str, Any] = {"datatoken": quote.datatoken, "nonce": await auth.last_nonce(house, consumer)}
         if quote.valid_order is not None:
             return json_answer({**answer, "validOrder": quote.valid_order})
@@ -65,7 +68,7 @@ def routes(house: Cove) -> APIRouter:
     async def download(request: Request) -> Response:
         """Stream a file that an order pays for; ranges are honoured. HEAD takes a nonce as GET does."""
         asked = read(wire.AccessRequest, await parameters(request, house.options.max_body))
-        proof = auth.proof_of(request, asked.signature)
+        proof = auth.proof_of(house, request, asked.signature)
         required(asked, "documentId", "serviceId", "transferTxId", *proof.needed())
         nonce = messages.parse_nonce(asked.nonce)
         wanted = _file_request(asked, auth.address(asked.consumerAddress))

@@ -56,7 +56,7 @@ def routes(house: Cove) -> APIRouter:
 
 
 async def _owner(house: Cove, request: Request, chosen: wire.ResultSelector) -> str:
-    proof = auth.proof_of(request, chosen.signature)
+    proof = auth.proof_of(house, request, chosen.signature)
     required(chosen, *proof.needed())
     nonce = messages.parse_nonce(chosen.nonce)
     text = messages.compute_result(chosen.consumerAddress or "", chosen.jobId or "", chosen.index or "", nonce)

@@ -38,7 +38,7 @@ def routes(house: Cove) -> APIRouter:
         expires = whole_number(asked.expiration, "expiration", _LATEST)
         if expires <= house.clock.now():
             raise Invalid({"expiration": ["The expiration must be a UTC timestamp in the future."]})
-        account = await _prove(house, asked)
+        account = await _prove(house, request, asked)
         return json_answer({"token": house.tokens.make(account, expires)})
 
     @router.delete(
@@ -54,7 +54,7 @@ def routes(house: Cove) -> APIRouter:
         """Take a token back before its time."""
         asked = read(wire.TokenRequest, await parameters(request, house.options.max_body))
         required(asked, "address", "nonce", "signature", "token")
-        account = await _prove(house, asked)
+        account = await _prove(house, request, asked)
         try:
             facts = house.tokens.read(asked.token or "", house.clock.now())
         except BadSignature as problem:
@@ -68,7 +68,9 @@ def routes(house: Cove) -> APIRouter:
     return router
 
 
-async def _prove(house: Cove, asked: wire.TokenRequest) -> str:
+async def _prove(house: Cove, request: Request, asked: wire.TokenRequest) -> str:
     nonce = messages.parse_nonce(asked.nonce)
     text = messages.token(asked.address or "", nonce)
-    return await auth.prove(house, asked.address or "", text, nonce, auth.Proof(asked.signature or ""))
+    return await auth.prove(
+        house, asked.address or "", text, nonce, auth.proof_of(house, request, asked.signature, token=False)
+    )
