@@ -43,6 +43,11 @@ CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
             "lists every",
         ),
         ("[listen]\ntrusted_proxies = ['x']", "Setting listen.trusted_proxies: should be addresses or", "lists every"),
+        (
+            "[api]\nauthorized_decrypters = ['0x1']",
+            "Setting api.authorized_decrypters: should be a list",
+            "lists every",
+        ),
         ("[limits]\nclient = -1", "Setting limits.client: should be greater than or equal to 0.", "lists every"),
         ("[limits]\noutside_at_once = 0", "Setting limits.outside_at_once: should be greater", "lists every"),
         ("listen = 5", "Setting listen: should be a table.", "lists every"),

@@ -56,11 +56,13 @@ class AccessService:
     Args:
         parts: What the house is made of.
         limits: Whose threads look at files.
+        decrypters: Accounts that alone may call decrypt, in lower case, beside the provider's own; empty: any account.
     """
 
-    def __init__(self, parts: Parts, limits: Limits) -> None:
+    def __init__(self, parts: Parts, limits: Limits, decrypters: frozenset[str]) -> None:
         self._parts = parts
         self._limits = limits
+        self._decrypters = decrypters and decrypters | {parts.vault.address.lower()}
 
     async def encrypt(self, chain_id: int, plain: bytes, *, account: str = "", passed_on: str = "") -> str:
         """Encrypt a file list or a DDO to the provider's key.
@@ -86,10 +88,12 @@ class AccessService:
 
         Raises:
             Invalid: The chain, the transaction or the document is not good.
-            Forbidden: The NFT's state forbids it, or the site's policy says no.
+            Forbidden: The decrypter is not on the owner's list, the NFT's state forbids it, or the site's policy says no.
             TooMany: Too many questions to the site's policy are open.
             Unavailable: The chain, or the site's policy, does not answer.
         """
+        if self._decrypters and query.decrypter.lower() not in self._decrypters:
+            raise Forbidden("Decrypter not authorized", hint="This provider decrypts for accounts of its choice alone.")
         ledger = self._parts.ledgers[self._known_chain(query.chain_id)]
         facts = await ledger.nft(query.nft)
         if facts is None:

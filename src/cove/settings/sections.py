@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_va
 
 from cove.core.forwarding import parse_network
 
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _MOST_A_MINUTE: Final = 1_000_000_000
 
 
@@ -139,6 +141,17 @@ class ApiSettings(_Section):
     max_body: ByteSize = ByteSize(4 << 20)
     #: Seconds that the links in a signed status work.
     link_seconds: int = Field(default=600, ge=1)
+    #: Accounts that alone may call decrypt, in any case; empty: any account. DDOs that Cove itself reads stay as public
+    #: as they are, at ``/api/aquarius/assets/ddo``.
+    authorized_decrypters: tuple[str, ...] = ()
+
+    @field_validator("authorized_decrypters")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ADDRESS.fullmatch(account) for account in value):
+            msg = "should be a list of addresses, each 0x and 40 hex digits"
+            raise ValueError(msg)
+        return value
 
 
 class HooksSettings(_Section):

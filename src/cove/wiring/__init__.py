@@ -85,7 +85,9 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         stack.callback(limits.close)
         cove = Cove(
             jobs=JobService(parts, reconciler),
-            access=AccessService(parts, limits),
+            access=AccessService(
+                parts, limits, frozenset(account.lower() for account in settings.api.authorized_decrypters)
+            ),
             downloads=DownloadService(parts, limits),
             proofs=proofs,
             reconciler=reconciler,

@@ -55,7 +55,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/decrypt",
         status_code=201,
         summary="Decrypt a published DDO",
-        responses={**documentation.responses(403, 413, 429), 201: {"content": {"text/plain": {}}}},
+        responses={**documentation.responses(403, 413), 201: {"content": {"text/plain": {}}}},
         openapi_extra=documentation.body(wire.DecryptRequest),
     )
     async def decrypt(request: Request) -> Response:
