@@ -27,6 +27,7 @@ MOST_KEPT: Final = 16_384
 
 _SECOND: Final = 1_000_000_000
 _SHARE: Final = 4
+_STREAMING_ACCOUNTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class LimitOptions:
     failures: int
     #: Outside calls of one kind, of all clients together, at one time; a quarter of them of one client.
     outside_at_once: int
+    #: Live logs of one account at one time.
+    log_streams: int
 
 
 class Budgets:
@@ -95,11 +98,16 @@ class Budgets:
 
 
 class AtOnce:
-    """How many of something may be under way: in all, and a quarter of them for one client."""
+    """How many of something may be under way.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        most: In all.
+        share: Of one client.
+    """
+
+    def __init__(self, most: int, share: int) -> None:
         self._most = most
-        self._share = max(1, most // _SHARE)
+        self._share = share
         self._open: Counter[str] = Counter()
         self._total = 0
 
@@ -139,8 +147,11 @@ class Limits:
         self._accounts = Budgets(options.address)
         self._outside = Budgets(options.outside)
         self._failures = Budgets(options.failures)
-        self._looking = AtOnce(options.outside_at_once)
-        self._asking = AtOnce(options.outside_at_once)
+        share = max(1, options.outside_at_once // _SHARE)
+        self._looking = AtOnce(options.outside_at_once, share)
+        self._asking = AtOnce(options.outside_at_once, share)
+        #: Of live logs, by account.
+        self.streams = AtOnce(options.log_streams * _STREAMING_ACCOUNTS, options.log_streams)
         self._lookers = ThreadPoolExecutor(options.outside_at_once, "cove-look")
 
     def close(self) -> None:

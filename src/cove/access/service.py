@@ -88,7 +88,7 @@ class AccessService:
 
         Raises:
             Invalid: The chain, the transaction or the document is not good.
-            Forbidden: The decrypter is not on the owner's list, the NFT's state forbids it, or the site's policy says no.
+            Forbidden: The owner's list of decrypters, the NFT's state, or the site's policy says no.
             TooMany: Too many questions to the site's policy are open.
             Unavailable: The chain, or the site's policy, does not answer.
         """

@@ -198,9 +198,16 @@ def logs(
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
+    follow: Annotated[bool, typer.Option("--follow", help="Print it while the job runs, to the job's end.")] = False,  # noqa: FBT002
 ) -> None:
     """Print what a job's algorithm wrote to its log; control characters are made visible."""
+    if follow and as_json:
+        raise typer.BadParameter("--follow prints the log as it comes, which is no JSON document.")
     with _session(url, key_file, as_json=as_json) as client:
+        if follow:
+            for text in client.follow_log(job):
+                typer.echo(output.neutral(text), nl=False)
+            return
         found = client.job(job)
         entries = [entry for entry in client.results(found) if entry.type.endswith("Log")]
         chosen = [entry for entry in entries if entry.type == "algorithmLog"] or entries

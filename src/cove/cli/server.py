@@ -70,6 +70,7 @@ async def run_server(cove: Cove, host: str, port: int, *, started: Callable[[str
             started(url_of(host, listening.getsockname()[1]))
         await _first(serving, stop)
     finally:
+        cove.live_logs.stop()  # these answers would not end by themselves
         server.should_exit = True
         await serving
         listening.close()

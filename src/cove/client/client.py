@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from cove import wire
 from cove.client.download import Expected, Progress, download
 from cove.client.errors import BadAnswer, KeyMissing, NotReachable, NotThere, Overloaded, ServerRefused, TooLarge
+from cove.client.following import log_of
 from cove.client.signing import Nonces, Signer
 from cove.client.transport import Transport, bounded
 
@@ -257,8 +258,9 @@ class CoveClient:
         """
         known = entry or next((one for one in self.results(job_id) if one.index == index), None)
         expected = Expected() if known is None else Expected(known.filesize, known.sha256 or None)
+        named = {"jobId": job_id, "index": str(index)}
         return download(
-            lambda headers: self._open_result(job_id, index, headers), target, expected, progress, self._pause
+            lambda headers: self._open("computeResult", named, headers), target, expected, progress, self._pause
         )
 
     def read_result(self, job_id: str, index: int, *, limit: int = 16 << 20) -> bytes:
@@ -267,7 +269,7 @@ class CoveClient:
         Raises:
             TooLarge: It has more than ``limit`` bytes.
         """
-        with self._open_result(job_id, index, {}) as answer:
+        with self._open("computeResult", {"jobId": job_id, "index": str(index)}, {}) as answer:
             try:
                 return bounded(answer, limit)
             except TooLarge:
@@ -276,6 +278,11 @@ class CoveClient:
                 ) from None
 
     # ------------------------------------------------------------------------------------------ assets
+
+    def follow_log(self, job_id: str) -> Iterator[str]:
+        """Give a job's log while it is written, to the job's end, where its environment shows it."""
+        with self._open("computeLogs", {"jobId": job_id}, {}) as answer:
+            yield from log_of(answer)
 
     def encrypt(self, chain_id: int, plain: bytes) -> str:
         """Have a document or file list encrypted to the provider's key; gives ``0x`` and hex."""
@@ -363,12 +370,12 @@ class CoveClient:
         )
 
     @contextlib.contextmanager
-    def _open_result(self, job_id: str, index: int, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
-        path = self._path("computeResult")
-        query: dict[str, str | int] = {"jobId": job_id, "index": index}
+    def _open(self, name: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+        """Open an endpoint whose signature covers its parameters, in their order."""
+        path = self._path(name)
         with contextlib.ExitStack() as stack:
             yield self._signed(
-                (job_id, str(index)),
+                tuple(query.values()),
                 lambda proof: stack.enter_context(
                     self._transport.stream("GET", path, query={**query, **proof}, headers=headers)
                 ),

@@ -27,6 +27,8 @@ class Environment:
     images: tuple[str, ...]
     #: Fee token of each chain, checksummed.
     fee_tokens: tuple[tuple[int, str], ...]
+    #: Whether a job's owner may read its log while it runs.
+    live_logs: bool = False
 
     def fee_token(self, chain_id: int) -> str:
         """Give the token that is paid on a chain; the zero address where none is set."""

@@ -79,6 +79,11 @@ def compute_result(consumer: str, job_id: str, index: str, nonce: str) -> str:
     return f"{consumer}{job_id}{index}{nonce}"
 
 
+def compute_logs(consumer: str, job_id: str, nonce: str) -> str:
+    """Give the text of ``GET computeLogs``."""
+    return f"{consumer}{job_id}{nonce}"
+
+
 def download(document_id: str, nonce: str) -> str:
     """Give the text of ``GET download``, which holds no address."""
     return f"{document_id}{nonce}"

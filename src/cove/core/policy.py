@@ -120,6 +120,17 @@ def release(output: RawOutput, verdicts: Sequence[Verdict]) -> ReleasedOutput | 
     return None
 
 
+def live_bytes(limits: ReleaseLimits, shown: int, *, live_logs: bool) -> int:
+    """Say how many further bytes of a running job's log its owner may see: what may leave at the end, and no more.
+
+    Args:
+        limits: From the owner's settings.
+        shown: Bytes of it that were shown.
+        live_logs: The environment's setting, by which the owner releases logs while they are written.
+    """
+    return max(0, limits.log_bytes - shown) if live_logs else 0
+
+
 def safe_name(path: str) -> bool:
     """Say whether a relative path is fit to be shown, stored and put into an archive.
 

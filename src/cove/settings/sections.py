@@ -84,6 +84,9 @@ class EnvironmentSettings(_Section):
     price_per_minute: Decimal = Field(default=Decimal(0), ge=0)
     #: Bytes kept of a run's standard output and error.
     log: ByteSize = ByteSize(1 << 20)
+    #: True: a job's owner may read its log while it runs. A log is an output, and this releases it as it is written, up
+    #: to ``release.max_log``, before any check of the job's outputs.
+    live_logs: bool = False
 
 
 class ImageSettings(_Section):
@@ -197,3 +200,5 @@ class LimitSettings(_Section):
     failures: int = Field(default=30, ge=0, le=_MOST_A_MINUTE)
     #: Such outside calls under way at one time, to chains and to files each; one client may have a quarter of them.
     outside_at_once: int = Field(default=64, ge=1, le=1024)
+    #: Live logs that one account may read at one time; all accounts together, 64 times as many.
+    log_streams: int = Field(default=4, ge=1, le=64)

@@ -12,7 +12,7 @@ from cove.core.errors import BadSignature, CoveError
 from cove.web import auth, documentation
 from cove.web.callers import Counted, Proxied
 from cove.web.errors import LastResort, on_cove_error, on_http_error
-from cove.web.routes import access, assets, compute, download, results, root, tokens
+from cove.web.routes import access, assets, compute, download, livelogs, results, root, tokens
 from cove.wiring import Cove
 
 
@@ -46,7 +46,7 @@ def create_app(house: Cove) -> FastAPI:
     )
     app.add_middleware(OneSlash)
     app.add_middleware(Proxied, trusted=house.options.trusted_proxies)
-    for part in (compute, results, download, root, access, assets, tokens):
+    for part in (compute, results, livelogs, download, root, access, assets, tokens):
         app.router.routes.extend(part.routes(house).routes)
     documentation.complete(app.openapi())
     return app

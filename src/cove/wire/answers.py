@@ -88,6 +88,7 @@ class Environment(BaseModel):
     engine: str
     images: list[str]
     network: str
+    liveLogs: bool = Field(default=False, description="Whether computeLogs shows a running job's log")  # noqa: N815
     enforcement: dict[str, str] = Field(
         default_factory=dict, description="By what each limit of a run is enforced: cgroup, rlimit, sized tmpfs, none"
     )

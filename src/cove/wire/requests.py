@@ -138,6 +138,15 @@ class ResultSelector(_Body):
     link: str | None = None
 
 
+class LogSelector(_Body):
+    """Parameters of computeLogs."""
+
+    jobId: str | None = None  # noqa: N815
+    consumerAddress: str | None = None  # noqa: N815
+    nonce: NumberText | None = None
+    signature: str | None = Field(None, description="Over consumerAddress, jobId and nonce")
+
+
 class AccessRequest(_Body):
     """Parameters of initialize and download."""
 

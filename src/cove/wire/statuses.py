@@ -23,6 +23,7 @@ SERVICE_ENDPOINTS: Final[dict[str, tuple[str, str]]] = {
     "computeStop": ("PUT", f"{API_PREFIX}/compute"),
     "computeDelete": ("DELETE", f"{API_PREFIX}/compute"),
     "computeResult": ("GET", f"{API_PREFIX}/computeResult"),
+    "computeLogs": ("GET", f"{API_PREFIX}/computeLogs"),
     "validateContainer": ("POST", f"{API_PREFIX}/validateContainer"),
     "create_auth_token": ("GET", f"{API_PREFIX}/createAuthToken"),
     "delete_auth_token": ("DELETE", f"{API_PREFIX}/deleteAuthToken"),

@@ -20,6 +20,7 @@ from cove.crypto.box import KeyVault
 from cove.crypto.handles import Handles
 from cove.crypto.keys import keccak, text_digests
 from cove.crypto.tokens import Tokens
+from cove.jobs.livelogs import LiveLogs
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
@@ -83,8 +84,10 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
         limits = Limits(LimitOptions(**settings.limits.model_dump()))
         stack.callback(limits.close)
+        jobs = JobService(parts, reconciler)
         cove = Cove(
-            jobs=JobService(parts, reconciler),
+            jobs=jobs,
+            live_logs=LiveLogs(parts, jobs),
             access=AccessService(
                 parts, limits, frozenset(account.lower() for account in settings.api.authorized_decrypters)
             ),

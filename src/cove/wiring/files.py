@@ -120,4 +120,5 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
         price_per_minute=entry.price_per_minute,
         images=tuple(settings.images),
         fee_tokens=tuple((chain.id, checksum(chain.fee_token)) for chain in settings.chains),
+        live_logs=entry.live_logs,
     )

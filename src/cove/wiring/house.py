@@ -15,6 +15,7 @@ from cove.core.errors import Unavailable
 from cove.core.forwarding import Network
 from cove.crypto.handles import Handles
 from cove.crypto.tokens import Tokens
+from cove.jobs.livelogs import LiveLogs
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
@@ -42,6 +43,7 @@ class Cove:
     """A house with everything in its place."""
 
     jobs: JobService
+    live_logs: LiveLogs
     access: AccessService
     downloads: DownloadService
     proofs: ProofService

@@ -107,6 +107,7 @@ memory = "256MiB"
 disk = "64MiB"
 max_duration = 60
 price_per_minute = "0.1"
+live_logs = true
 
 [local.data]
 path = "{folder}/data"

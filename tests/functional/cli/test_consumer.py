@@ -115,6 +115,16 @@ def test_logs_are_harmless_on_a_terminal_and_whole_in_json(house: House, job: st
     assert logs == [{"filename": "algorithm.log", "type": "algorithmLog", "text": "a\x1b]0;title\x07b\u202ec\r"}]
 
 
+def test_a_log_is_followed(house: House) -> None:
+    job_id = house.submit("import time\nprint('begun \\x1b', flush=True)\ntime.sleep(30)\n").stdout.strip()
+    variables = {"COVE_URL": house.url, "COVE_ACCOUNT_KEY_FILE": "consumer.key"}
+    with running("logs", job_id, "--follow", cwd=house.folder, **variables) as following:
+        following.line(r"^begun \\x1b$")
+        assert house.consumer("stop", job_id).returncode == 0
+        assert following.end() == 0
+    assert _answer(house.consumer("logs", job_id, "--follow", "--json"), 2)["code"] == "usage"
+
+
 def test_results_are_fetched_once_and_never_replace_a_file_unasked(house: House, job: str) -> None:
     listed = house.consumer("results", job, "--json")
     names = {entry["filename"]: entry for entry in json.loads(listed.stdout)}

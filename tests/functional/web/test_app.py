@@ -36,7 +36,7 @@ async def test_health_answers_at_once(site: Site) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize("path", ["/none", "/api/services/compute/", "/api/services/computeLogs", "/api/services/%00"])
+@pytest.mark.parametrize("path", ["/none", "/api/services/compute/", "/api/services/computeLog", "/api/services/%00"])
 async def test_an_unknown_path_is_said_in_json(site: Site, path: str) -> None:
     answer = await site.http.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

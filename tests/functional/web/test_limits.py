@@ -24,7 +24,7 @@ from cove.wiring import Cove, open_cove
 COMPUTE = "/api/services/compute"
 FILE_INFO = "/api/services/fileinfo"
 SECOND = 1_000_000_000
-OPEN = LimitOptions(client=0, address=0, outside=0, failures=0, outside_at_once=64)
+OPEN = LimitOptions(client=0, address=0, outside=0, failures=0, outside_at_once=64, log_streams=4)
 
 
 class Clock:
@@ -156,7 +156,9 @@ async def test_what_costs_outside_calls_has_a_budget_of_its_own(site: Site) -> N
 
 async def test_a_front_end_that_polls_never_meets_the_defaults(site: Site, alice: Consumer) -> None:
     job = await site.add(owner=alice.account.address)
-    assert LimitSettings() == LimitSettings(client=1200, address=600, outside=240, failures=30, outside_at_once=64)
+    assert LimitSettings() == LimitSettings(
+        client=1200, address=600, outside=240, failures=30, outside_at_once=64, log_streams=4
+    )
     for _ in range(300):
         assert (await site.http.get(COMPUTE, params={"jobId": job.id})).status_code == 200
     for _ in range(100):

@@ -15,7 +15,7 @@ from cove.core.forwarding import parse_network
 from cove.web.app import create_app
 
 COMPUTE = "/api/services/compute"
-OPTIONS = LimitOptions(client=1, address=0, outside=0, failures=0, outside_at_once=1)
+OPTIONS = LimitOptions(client=1, address=0, outside=0, failures=0, outside_at_once=1, log_streams=1)
 
 
 def behind(site: Site, *trusted: str, peer: str = "10.0.0.1", options: LimitOptions = OPTIONS) -> httpx2.AsyncClient:

@@ -14,7 +14,7 @@ from cove.core.errors import RateLimited, TooMany
 from cove.core.rates import MINUTE, Rate
 
 SECOND = 1_000_000_000
-OPTIONS = LimitOptions(client=3, address=3, outside=3, failures=3, outside_at_once=8)
+OPTIONS = LimitOptions(client=3, address=3, outside=3, failures=3, outside_at_once=8, log_streams=1)
 ASKED = st.lists(
     st.tuples(st.integers(0, 9), st.one_of(st.integers(0, SECOND), st.integers(0, 2 * MINUTE))), max_size=200
 )
@@ -98,7 +98,7 @@ def test_wrong_proofs_keep_a_client_from_proving_and_no_other() -> None:
 
 
 def test_no_client_has_more_than_a_quarter_under_way_and_all_no_more_than_all() -> None:
-    places = AtOnce(8)
+    places = AtOnce(8, 2)
     held = [places.one(client) for client in "aabbccdd"]
     for one in held:
         one.__enter__()

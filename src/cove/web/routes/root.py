@@ -109,5 +109,6 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "engine": entry.engine,
         "images": list(entry.images),
         "network": "none",
+        "liveLogs": entry.live_logs,
         "enforcement": dict(view.enforcement),
     }

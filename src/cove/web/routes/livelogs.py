@@ -1,0 +1,126 @@
+"""computeLogs: a running job's log as server-sent events (WHATWG HTML, 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from cove import wire
+from cove.core import messages
+from cove.core.job import JobId
+from cove.jobs.livelogs import LogEnd, LogPart
+from cove.web import auth, documentation, status
+from cove.web.parsing import parameters, read, required
+from cove.web.plain import PlainRoute
+from cove.wiring import Cove
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""After so much silence a comment is sent: proxies close what says nothing, and who has gone is found out."""
+
+_HEADERS: Final = {
+    "Cache-Control": "private, no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+    "X-Accel-Buffering": "no",
+}
+
+
+def routes(house: Cove) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter(route_class=PlainRoute)
+
+    @router.get(
+        f"{wire.API_PREFIX}/computeLogs",
+        summary="A running job's log, as it grows",
+        responses={**documentation.responses(403, 404), 200: {"content": {"text/event-stream": {}}}},
+        openapi_extra=documentation.query(wire.LogSelector, required=("jobId", "consumerAddress", "nonce")),
+    )
+    async def logs(request: Request) -> Response:
+        """Follow the log of a job of the caller's, where its environment allows it.
+
+        Each `log` event is JSON with `attempt`, `offset` (bytes) and `text`; the last event, `end`, holds the status.
+        """
+        asked = read(wire.LogSelector, await parameters(request, house.options.max_body))
+        proof = auth.proof_of(house, request, asked.signature)
+        required(asked, "jobId", *proof.needed())
+        job_id = messages.parse_job_id(asked.jobId)
+        nonce = messages.parse_nonce(asked.nonce)
+        text = messages.compute_logs(asked.consumerAddress or "", asked.jobId or "", nonce)
+        owner = await auth.prove(house, asked.consumerAddress or "", text, nonce, proof)
+        await house.live_logs.check(owner, job_id)
+        events = _events(house, owner, job_id)
+        # The place is taken before the answer begins, so that a refusal still has its own status.
+        return EventStream(await anext(events), events)
+
+    return router
+
+
+class EventStream(StreamingResponse):
+    """An answer that ends with its client, and then lets go of everything at once."""
+
+    def __init__(self, beginning: bytes, events: AsyncGenerator[bytes]) -> None:
+        super().__init__(_joined(beginning, events), 200, _HEADERS, "text/event-stream")
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        async with contextlib.aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
+async def _joined(beginning: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield beginning
+    async for event in events:
+        yield event
+
+
+async def _events(house: Cove, owner: str, job_id: JobId) -> AsyncGenerator[bytes]:
+    clock = asyncio.get_running_loop().time
+    text = _LogText()
+    with house.limits.streams.one(owner.lower()):
+        yield b": the log begins\n\n"
+        said = clock()
+        async for part in house.live_logs.follow(owner, job_id):
+            if isinstance(part, LogPart):
+                yield _event("log", text.of(part))
+            elif part is not None:
+                yield _event("end", _end(house, job_id, part))
+            elif clock() - said >= KEEP_ALIVE_SECONDS:
+                yield b":\n\n"
+            else:
+                continue
+            said = clock()
+
+
+def _end(house: Cove, job_id: JobId, end: LogEnd) -> dict[str, Any]:
+    if end.view is None:
+        return {"jobId": job_id, "removed": 1}
+    return status.full(end.view, house.clock.now())
+
+
+class _LogText:
+    """Reads a log's bytes as UTF-8, also where a character is cut by the end of a part."""
+
+    def __init__(self) -> None:
+        self._attempt = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def of(self, part: LogPart) -> dict[str, Any]:
+        if part.attempt != self._attempt:
+            self._attempt = part.attempt
+            self._decoder.reset()
+        return {"attempt": part.attempt, "offset": part.offset, "text": self._decoder.decode(part.content)}
+
+
+def _event(name: str, content: object) -> bytes:
+    # JSON in ASCII has no line ends: nothing that an algorithm writes can look like an event of ours.
+    return f"event: {name}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n".encode("ascii")
