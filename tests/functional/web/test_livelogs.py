@@ -172,9 +172,12 @@ async def test_an_environment_shows_no_log_unless_its_owner_says_so(tmp_path: Pa
 async def test_no_more_is_shown_than_may_leave(tmp_path: Path, alice: Consumer) -> None:
     async with serving(tmp_path, release={"max_log": 3}) as small:
         job_id = await small.add(alice)
-        small.go_on()
+        texts = []
         async with small.follow(alice, job_id) as found:
-            texts = [content["text"] async for name, content in found if name == "log"]
+            async for name, content in found:
+                if name == "log":
+                    texts.append(content["text"])
+                    small.go_on()
         assert "".join(texts) == "one"
 
 
