@@ -109,10 +109,11 @@ class Ocean:
 
 def make_ocean() -> Ocean:
     """Build the chain and deploy everything."""
-    return asyncio.run(_make_ocean())
+    return asyncio.run(make_ocean_here())
 
 
-async def _make_ocean() -> Ocean:
+async def make_ocean_here() -> Ocean:
+    """Build a chain of one's own in a running loop; whoever made it closes it."""
     chain = DevChain()
     keys = [account.private_key for account in chain.accounts]
     publisher, consumer, stranger = (Wallet(keys[number], chain) for number in (0, 2, 3))

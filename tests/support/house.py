@@ -103,32 +103,31 @@ async def house(ocean: Ocean, tmp_path: Path) -> AsyncIterator[House]:
 
 
 @contextlib.asynccontextmanager
-async def opened(ocean: Ocean, tmp_path: Path, **changes: Any) -> AsyncIterator[House]:
-    """Open a house; ``changes`` are settings."""
+async def opened(ocean: Ocean, folder: Path, *, fee_token: str = "", **changes: Any) -> AsyncIterator[House]:
+    """Open a house with a published table; ``changes`` are settings."""
     KEYS.update({account.address: account.private_key for account in ocean.chain.accounts})
-    (tmp_path / "data").mkdir(exist_ok=True)
-    (tmp_path / "data" / "table.csv").write_text("a\n1\n")
-    settings = Settings(
-        state_dir=tmp_path / "state",
-        key=SecretStr(ocean.chain.accounts[1].private_key),
-        chains=(chain_settings(ocean),),
-        environments=(EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
-        local={"data": LocalRootSettings(path=tmp_path / "data", publishers=(ocean.publisher.address,))},
-        **changes,
-    )  # fmt: skip
-    async with open_cove(settings, connect=lambda _: SharedChain(ocean.chain)) as cove:
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "table.csv").write_text("a\n1\n")
+    fields: dict[str, Any] = {
+        "state_dir": folder / "state",
+        "key": SecretStr(ocean.chain.accounts[1].private_key),
+        "chains": (chain_settings(ocean, fee_token),),
+        "environments": (EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
+        "local": {"data": LocalRootSettings(path=folder / "data", publishers=(ocean.publisher.address,))},
+    }
+    async with open_cove(Settings(**fields | changes), connect=lambda _: SharedChain(ocean.chain)) as cove:
         transport = httpx2.ASGITransport(app=create_app(cove), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove") as http:
             yield House(http, cove, ocean, await publish_table(ocean, ocean.publisher))
 
 
-def chain_settings(ocean: Ocean) -> ChainSettings:
+def chain_settings(ocean: Ocean, fee_token: str = "") -> ChainSettings:
     """Give the settings of the session's chain; what stands for its RPC is not called."""
     return ChainSettings(
         id=ocean.chain.chain_id,
         rpc=SecretStr("http://127.0.0.1:0"),
         factory=ocean.addresses.factory,
-        fee_token=ocean.addresses.fee_token,
+        fee_token=fee_token or ocean.addresses.fee_token,
     )
 
 

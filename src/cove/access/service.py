@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from cove.access.limits import Limits
 from cove.core import ddo, json_form
-from cove.core.asset import NFT_USABLE_STATES
+from cove.core.asset import NFT_READABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
 from cove.core.document import MAX_DOCUMENT_BYTES, decode_document
 from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
@@ -98,7 +98,7 @@ class AccessService:
         facts = await ledger.nft(query.nft)
         if facts is None:
             raise Invalid({"dataNftAddress": ["Asset was not deployed by the factory."]})
-        if facts.state not in NFT_USABLE_STATES:
+        if facts.state not in NFT_READABLE_STATES:
             raise Forbidden(f"The asset's state ({facts.state}) does not allow to decrypt it.")
         data, flags, document_hash = query.document, query.flags, query.document_hash
         if query.transaction_id is not None:
@@ -118,13 +118,16 @@ class AccessService:
         """Give a published DDO as JSON text, with what the chain says of it.
 
         Raises:
-            NotFound: There is no such asset.
+            NotFound: There is no such asset, or its owner took it out of use: what decrypt refuses is not told here.
         """
         for metadata in self._parts.metadata.values():
             try:
-                return ddo.served_document(await metadata.asset(did))
+                asset = await metadata.asset(did)
             except NotFound:
                 continue
+            if asset.state not in NFT_READABLE_STATES:
+                raise NotFound(f"The asset's state ({asset.state}) does not allow to show it.")
+            return ddo.served_document(asset)
         raise NotFound("There is no such asset.")
 
     async def check_document(self, plain: bytes) -> bytes:

@@ -96,6 +96,8 @@ class AssetDraft:
     algorithm: Mapping[str, object] | None = None
     #: ``{"allow": [..], "deny": [..]}``; None for everybody.
     credentials: Mapping[str, object] | None = None
+    #: Of the datatoken, as the factory numbers them: 1 is the plain ERC20 template, 2 the enterprise template.
+    template: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +165,29 @@ async def publish(
     """
     if not draft.services:
         raise MarketError("An asset needs at least one service.")
-    nft, datatoken = await create_nft(wallet, factory, draft.name)
+    nft, datatoken = await create_nft(wallet, factory, draft.name, draft.template)
     ddo = await _ddo(await wallet.chain_id(), nft, datatoken, draft, encrypt)
     document = json.dumps(ddo, separators=(",", ":")).encode()
     sent = await set_metadata(wallet, nft, document, encrypt, url=draft.services[0].endpoint, flags=flags)
     return Published(ddo["id"], nft, datatoken, ddo, document, sent.tx_id)
 
 
-async def create_nft(wallet: Wallet, factory: str, name: str) -> tuple[str, str]:
-    """Make an NFT with one datatoken in one transaction, and give both addresses, checksummed."""
+async def create_nft(wallet: Wallet, factory: str, name: str, template: int = 1) -> tuple[str, str]:
+    """Make an NFT with one datatoken in one transaction, and give both addresses, checksummed.
+
+    Args:
+        wallet: Who will own both.
+        factory: Address of the ERC721Factory.
+        name: Of both.
+        template: Of the datatoken, as in :class:`AssetDraft`.
+    """
     symbol = "COVE"
     sent = await wallet.transact(
         factory,
         _CREATE,
         [
             (name, symbol, 1, "", True, wallet.address),
-            (1, [name, symbol], [wallet.address, wallet.address, NO_ADDRESS, NO_ADDRESS], [2**255, 0], []),
+            (template, [name, symbol], [wallet.address, wallet.address, NO_ADDRESS, NO_ADDRESS], [2**255, 0], []),
         ],
     )
     nft = next((_word(log["data"], 0) for log in sent.logs if log["topics"][0] == "0x" + _NFT_CREATED), None)

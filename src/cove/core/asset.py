@@ -10,6 +10,9 @@ from cove.core.parameters import Parameter
 NFT_USABLE_STATES = frozenset({0, 5})
 """Active, and unlisted; 1 end of life, 2 deprecated, 3 revoked, 4 ordering disabled."""
 
+NFT_READABLE_STATES = NFT_USABLE_STATES | {4}
+"""States in which its document is given: ordering disabled (4) stops orders, and hides nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrustedAlgorithm:
