@@ -46,6 +46,15 @@ class WebUrl:
         return self.target.partition("?")[0]
 
 
+def own_mark(provider: str) -> str:
+    """Give what a provider writes into ``Via`` (RFC 9110, 7.6.3) of all that it asks, to know its own requests again.
+
+    Args:
+        provider: Its address.
+    """
+    return f"1.1 cove-{provider.lower().removeprefix('0x')}"
+
+
 def parse_url(text: str) -> WebUrl:
     """Take a URL apart.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, replace
 
 from cove.core.asset import Asset
@@ -22,7 +23,7 @@ from cove.core.trust import (
     may_run,
     needs_files_checksum,
 )
-from cove.jobs import elsewhere, provisioning
+from cove.jobs import elsewhere, looks, provisioning
 from cove.jobs.orders import Priced, find_asset
 from cove.jobs.parts import Parts
 from cove.jobs.requests import AssetRequest, RawAlgorithm
@@ -244,7 +245,7 @@ async def _with_checksum(
     if not wanted or algorithm.files is None:
         return tried
     try:
-        return replace(tried, files_checksum=await asyncio.to_thread(_hash_files, parts, algorithm))
+        return replace(tried, files_checksum=await parts.looks.run(lambda: _hash_files(parts, algorithm)))
     except TooMany:
         raise
     except CoveError as problem:
@@ -252,10 +253,12 @@ async def _with_checksum(
 
 
 def _hash_files(parts: Parts, algorithm: InputAsset) -> str:
+    until = time.monotonic() + looks.SECONDS
     if isinstance(algorithm.files, PeerFiles):
         return files_checksum(parts.peers.digests(algorithm.files.provider, algorithm.did, algorithm.service_id))
     listed = provisioning.open_files(parts, algorithm)
-    return files_checksum([hash_of(parts.sources, file) for file in listed.files])
+    hashes = [hash_of(parts.sources, file, looks.MAX_BYTES, until=until) for file in listed.files]
+    return files_checksum(hashes)
 
 
 def _published_container(asset: Asset) -> Container:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cove.core.environment import Environment
 from cove.core.policy import ReleaseLimits
+from cove.jobs.looks import Looks
 from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, Peers, ResultStore, Vault
 
 
@@ -49,6 +50,8 @@ class Parts:
     gates: tuple[Gate, ...] = ()
     #: Base URL that consumers reach this provider at; empty when unknown.
     public_url: str = ""
+    #: Where files are looked at for callers who have paid nothing.
+    looks: Looks = field(default_factory=Looks)
 
     def workspace(self, job_id: str) -> Path:
         """Give the folder of a job's inputs."""

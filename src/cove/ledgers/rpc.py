@@ -14,6 +14,9 @@ from cove.core.errors import Unavailable
 
 MAX_ANSWER_BYTES: Final = 64 << 20
 """Largest answer of a node that is read."""
+MAX_CONNECTIONS: Final = 16
+"""Calls that one node answers at a time; others wait for their turn, so that a flood of requests does not become one of
+connections to the node."""
 TOO_LARGE: Final = -32005
 """Code of an answer that is too large, as nodes themselves use it."""
 
@@ -66,7 +69,8 @@ class HttpRpc:
         self._part = f"chain {chain_id}"
         self._max_answer = max_answer
         self._ids = itertools.count(1)
-        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, limits=limits)
 
     async def call(self, method: str, params: Sequence[object] = ()) -> object:
         """Call a method and give its result.

@@ -103,6 +103,7 @@ class UrlSource:
         stall_seconds: Seconds to wait for a connection, for an answer's headers, or for the next bytes.
         total_seconds: Seconds for a whole file.
         tls: Which certificates are believed; None: those that the system believes.
+        mark: Value of the header ``Via`` of every request; empty sends none.
     """
 
     def __init__(
@@ -113,11 +114,13 @@ class UrlSource:
         stall_seconds: float = 30.0,
         total_seconds: float = 6 * 3600.0,
         tls: ssl.SSLContext | None = None,
+        mark: str = "",
     ) -> None:
         self._guard = guard
         self._max_bytes = max_bytes
         self._limits = Limits(stall_seconds, total_seconds)
         self._tls = tls or ssl.create_default_context()
+        self._mark = (("Via", mark),) if mark else ()
 
     def info(self, file: FileObject) -> FileFacts:
         """Look at a file: HEAD first, then one byte of it for servers that refuse HEAD. See ``cove.ports``."""
@@ -178,7 +181,8 @@ class UrlSource:
         for _ in range(MAX_REDIRECTS + 1):
             endpoints = self._guard.endpoints(request.url.host, request.url.port)
             limits = Limits(deadline - time.monotonic(), self._limits.total_seconds)
-            answer = exchange(request, endpoints, limits, self._tls)
+            marked = replace(request, headers=(*request.headers, *self._mark))
+            answer = exchange(marked, endpoints, limits, self._tls)
             if answer.status not in _REDIRECTS:
                 return answer
             answer.close()

@@ -11,6 +11,7 @@ from typing import Final
 from cove.core.environment import Environment
 from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
+from cove.core.weburl import own_mark
 from cove.crypto.keys import checksum, keccak
 from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
 from cove.ledgers.blocking import blocking_calls
@@ -57,7 +58,9 @@ def open_providers(settings: Settings, vault: Vault) -> OtherProviders:
     """Give what asks other providers."""
     stall = min(_ANSWER_SECONDS, settings.url_files.stall_seconds)
     guard = AddressGuard(settings.url_files.allowed)
-    web = UrlSource(guard, max_bytes=MAX_ANSWER_BYTES, stall_seconds=stall, total_seconds=2 * stall)
+    web = UrlSource(
+        guard, max_bytes=MAX_ANSWER_BYTES, stall_seconds=stall, total_seconds=2 * stall, mark=own_mark(vault.address)
+    )
     return OtherProviders(web, vault.address)
 
 
@@ -76,6 +79,7 @@ def open_sources(  # noqa: PLR0917 - each once
         max_bytes=int(given.max_bytes),
         stall_seconds=given.stall_seconds,
         total_seconds=given.total_seconds,
+        mark=own_mark(vault.address),
     )
     calls = blocking_calls(ledgers, asyncio.get_running_loop(), seconds=given.stall_seconds)
     return {
