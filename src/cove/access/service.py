@@ -13,7 +13,7 @@ from cove.access.limits import Limits
 from cove.core import ddo, json_form
 from cove.core.asset import NFT_READABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
-from cove.core.document import MAX_DOCUMENT_BYTES, decode_document
+from cove.core.document import MAX_DOCUMENT_BYTES, decode_document, is_document_of
 from cove.core.errors import CoveError, DataMissing, Forbidden, Invalid, NotFound
 from cove.core.filelist import attach_userdata, parse_file
 from cove.core.files import FileFacts, FileObject, LocalFile
@@ -112,7 +112,14 @@ class AccessService:
         await consent(
             self._parts, Question(Action.DECRYPT, query.decrypter, decrypt=subject, passed_on=query.passed_on)
         )
-        return await asyncio.to_thread(decode_document, data, flags, document_hash, self._parts.vault.decrypt)
+        return await asyncio.to_thread(self._opened, data, flags, document_hash, ddo.did_of(query.nft, query.chain_id))
+
+    def _opened(self, data: bytes, flags: int, document_hash: bytes, did: str) -> bytes:
+        plain = decode_document(data, flags, document_hash, self._parts.vault.decrypt)
+        if not is_document_of(plain, did):
+            # In the words of a wrong hash: who guesses what a copied file list says is not told that it was right.
+            raise Invalid({"documentHash": ["Checksum doesn't match."]})
+        return plain
 
     async def asset_document(self, did: str) -> str:
         """Give a published DDO as JSON text, with what the chain says of it.

@@ -7,6 +7,7 @@ import lzma
 from collections.abc import Callable
 from typing import Final
 
+from cove.core import json_form
 from cove.core.errors import Invalid
 
 COMPRESSED: Final = 1
@@ -35,6 +36,20 @@ def decode_document(data: bytes, flags: int, document_hash: bytes, decrypt: Call
     if hashlib.sha256(plain).digest() != document_hash:
         raise Invalid({"documentHash": ["Checksum doesn't match."]})
     return plain
+
+
+def is_document_of(plain: bytes, did: str) -> bool:
+    """Say whether a document is the DDO of that asset.
+
+    The provider's key opens every ciphertext that was ever made for it, file lists too, and those stand in public
+    documents: what is given out must say itself that it is the document of the asset that was asked about.
+    """
+    try:
+        body = json_form.mapping(json_form.load(plain, "ddo", limit=MAX_DOCUMENT_BYTES), "ddo")
+    except Invalid:
+        return False
+    found = body.get("id")
+    return isinstance(found, str) and found.lower() == did.lower()
 
 
 def _decompress(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cove.core.document import COMPRESSED, ENCRYPTED, MAX_DOCUMENT_BYTES, decode_document
+from cove.core.document import COMPRESSED, ENCRYPTED, MAX_DOCUMENT_BYTES, decode_document, is_document_of
 from cove.core.errors import Invalid
 
 
@@ -78,3 +78,19 @@ def test_the_largest_document_has_an_end_without_compression_too() -> None:
     plain = b"\0" * (MAX_DOCUMENT_BYTES + 1)
     with pytest.raises(Invalid):
         decode_document(plain, 0, digest(plain), scramble)
+
+
+@pytest.mark.parametrize(
+    ("plain", "is_one"),
+    [
+        (b'{"id":"did:op:AB"}', True),
+        (b'{"id":"did:op:ac"}', False),
+        (b'{"datatokenAddress":"0x1","nftAddress":"0x2","files":[]}', False),
+        (b'[{"id":"did:op:ab"}]', False),
+        (b'{"id":["did:op:ab"]}', False),
+        (b"\xff", False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_a_document_says_itself_whose_it_is(plain: bytes, *, is_one: bool) -> None:
+    assert is_document_of(plain, "did:op:ab") == is_one
