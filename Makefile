@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 .DELETE_ON_ERROR:
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -33,6 +33,10 @@ lint: $(VENV)/dev.stamp
 ## Print the figures of docs/performance.md, each beside its reference (ARGS="jobs status" runs some of them).
 bench: $(VENV)/dev.stamp
 	$(RUN)/python -m benchmarks $(ARGS)
+
+## Write docs/reference/api.md anew, from the OpenAPI document and examples/.
+docs: $(VENV)/dev.stamp
+	$(RUN)/python -m tools.reference
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

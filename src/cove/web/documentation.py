@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from cove import wire
+from cove.web.serving import MEDIA_TYPES
 
 _ERRORS = {
-    400: "The request is refused: a field is wrong, or a rule says no",
-    404: "There is no such thing, or it is not the caller's",
-    403: "It is known, and the caller may not have it",
-    405: "Another method is needed",
-    409: "The job was changed meanwhile; ask for its status and try again",
-    413: "The body is too large",
-    429: "Too many requests; Retry-After says when",
-    503: "A part that the provider depends on does not answer; the text says which",
+    403: "`forbidden`: it is known, and the caller may not have it",
+    404: "`not_found`: there is no such thing, or it is not the caller's",
+    409: "`stale_write`: the job was changed meanwhile; ask for its status and try again",
+    413: "`too_large`: the body is too large",
+    416: "The range that was asked for is not in the file",
+    429: "`too_many_requests`: Retry-After says when to try again",
+    503: "`unavailable`: a part that the provider depends on does not answer; the text says which",
 }
-
 
 _BODIES = (
     wire.StartCompute,
@@ -27,6 +27,7 @@ _BODIES = (
     wire.DecryptRequest,
     wire.TokenRequest,
     wire.ContainerRef,
+    wire.FileQuery,
 )
 
 
@@ -42,10 +43,16 @@ def query_or_body(
     return {"parameters": _parameters(model, required, without), **body(model, needed=False)}
 
 
-def body(model: type[BaseModel], *, needed: bool = True) -> dict[str, Any]:
-    """Describe a JSON body; :func:`complete` adds the model to the document."""
+def body(model: type[BaseModel], *, needed: bool = True, form: bool = False) -> dict[str, Any]:
+    """Describe a JSON body, or one that may be a form too; :func:`complete` adds the model to the document."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": needed, "content": {"application/json": {"schema": schema}}}}
+    kinds = ("application/json", *(("application/x-www-form-urlencoded",) if form else ()))
+    return {"requestBody": {"required": needed, "content": {kind: {"schema": schema} for kind in kinds}}}
+
+
+def parameter(name: str, description: str, *, needed: bool = True, place: str = "query") -> dict[str, Any]:
+    """Describe one parameter of the query string, or of the path."""
+    return {"name": name, "in": place, "required": needed, "schema": {"type": "string"}, "description": description}
 
 
 def complete(document: dict[str, Any]) -> None:
@@ -57,20 +64,46 @@ def complete(document: dict[str, Any]) -> None:
             schemas.setdefault(name, part)
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the error answers of a route, beside those that every route has."""
-    return {status: {"model": wire.ErrorBody, "description": _ERRORS[status]} for status in (400, 429, 503, *statuses)}
+def responses(
+    *statuses: int, signed: bool = False, refusals: Mapping[str, str] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Describe the error answers of a route.
+
+    Args:
+        statuses: What it answers beside 400, 429 and 503.
+        signed: Whether it looks at a signature or a token.
+        refusals: Reasons of the code ``refused``, each with its meaning; they stand in ``x-refusals``.
+    """
+    causes = ["`validation_error`: a field is missing or malformed"]
+    if signed:
+        causes.append("`bad_signature`: signature, token or nonce is not good")
+    if refusals:
+        causes.append("`refused`: a rule says no; the reason stands under the name of the field")
+    bad = {"model": wire.ErrorBody, "description": ". ".join(causes), **({"x-refusals": refusals} if refusals else {})}
+    others = sorted({429, 503, *statuses})
+    return {400: bad, **{status: {"model": wire.ErrorBody, "description": _ERRORS[status]} for status in others}}
+
+
+def text(description: str) -> dict[str, Any]:
+    """Describe an answer that is plain text."""
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def file_answers() -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a route that sends a file."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {kind: {} if kind == "application/json" else binary for kind in MEDIA_TYPES}
+    return {
+        200: {"description": "The file's bytes", "content": content},
+        206: {"description": "The bytes that a Range header asked for", "content": content},
+        304: {"description": "The caller has the file: its ETag stood in If-None-Match"},
+        416: {"model": wire.ErrorBody, "description": _ERRORS[416]},
+    }
 
 
 def _parameters(model: type[BaseModel], required: tuple[str, ...], without: tuple[str, ...]) -> list[dict[str, Any]]:
     return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in required,
-            "schema": {"type": "string"},
-            "description": field.description or "",
-        }
+        parameter(name, field.description or "", needed=name in required)
         for name, field in model.model_fields.items()
         if name not in without
     ]

@@ -118,10 +118,14 @@ _SAFE: Final[Mapping[str, str]] = {
     "image/jpeg": "image/jpeg",
     "application/x-tar": "application/x-tar",
 }
+_BYTES: Final = "application/octet-stream"
+
+MEDIA_TYPES: Final = (_BYTES, *(kind.partition(";")[0] for kind in _SAFE.values()))
+"""What files are sent as."""
 
 
 def _media_type(filename: str) -> str:
     """Give a type that no browser runs: what could hold a script is sent as bytes."""
     if filename.endswith(".log"):
         return "text/plain; charset=utf-8"
-    return _SAFE.get(mimetypes.guess_type(filename)[0] or "", "application/octet-stream")
+    return _SAFE.get(mimetypes.guess_type(filename)[0] or "", _BYTES)

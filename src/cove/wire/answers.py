@@ -10,84 +10,93 @@ from pydantic import BaseModel, Field
 class ResultEntry(BaseModel):
     """One released file of a job."""
 
-    filename: str
+    filename: str = Field(description="Name, with the folders below the job's outputs")
     filesize: int | None = Field(None, description="Bytes; null in an answer that anybody may ask for")
     type: str = Field(description="imageLog, configurationLog, algorithmLog, output or publishLog")
     index: int = Field(description="The number to ask computeResult for")
-    sha256: str | None = Field(None, description="Hex digest; null for the tar, which is built while it is sent")
+    sha256: str | None = Field(
+        default=None, description="Hex digest; null for the tar, which is built while it is sent"
+    )
 
 
 class AttemptEntry(BaseModel):
     """How an earlier run of the job ended."""
 
-    attempt: int
-    outcome: str
-    reason: str
-    startedAt: str | None  # noqa: N815
-    finishedAt: str  # noqa: N815
+    attempt: int = Field(description="Number of the run, from 1")
+    outcome: str = Field(description="As in the status")
+    reason: str = Field(description="As in the status; empty on success")
+    startedAt: str | None = Field(description="When the algorithm began; null if it never did")  # noqa: N815
+    finishedAt: str = Field(description="When the run ended")  # noqa: N815
 
 
 class StatusObject(BaseModel):
     """What the compute endpoints say of one job. Dates are Unix timestamps as text, as clients expect."""
 
-    owner: str
+    owner: str = Field(description="The account that started the job")
     documentId: str = Field(description="DID of the main dataset")  # noqa: N815
-    jobId: str = Field(description="The job's id, or a handle of it in an answer that anybody may ask for")  # noqa: N815
-    dateCreated: str  # noqa: N815
-    dateFinished: str | None  # noqa: N815
+    jobId: str = Field(description="Its id, or a handle of it in an answer that anybody may ask for")  # noqa: N815
+    dateCreated: str = Field(description="When it was accepted: Unix time as text, as all dates here")  # noqa: N815
+    dateFinished: str | None = Field(description="When it ended; null before")  # noqa: N815
     status: int = Field(description="1, 10, 20, 30, 31, 32, 40, 50, 60 or 70; 31, 32 and 70 are final")
-    statusText: str  # noqa: N815
-    algorithmLogUrl: str | None = Field(None, description="Link to the log; only in a signed answer")  # noqa: N815
+    statusText: str = Field(description="What the status says; of a job that has ended, how")  # noqa: N815
+    algorithmLogUrl: str | None = Field(default=None, description="Link to the log; only in a signed answer")  # noqa: N815
     resultsUrls: list[str] = Field(default_factory=list, description="Links to the outputs, likewise")  # noqa: N815
     resultsDid: str = Field("", description="Empty: Cove publishes results to their owner alone")  # noqa: N815
-    agreementId: str  # noqa: N815
+    agreementId: str = Field(description="Transaction of the main dataset's order")  # noqa: N815
     results: list[ResultEntry] | Literal[""] = Field("", description="Empty text before there are any")
     stopreq: int = Field(description="1 after a stop was asked for")
     removed: int = Field(description="1 in the answer to a delete")
     algoDID: str = Field(description="DID of the algorithm, or raw")  # noqa: N815
-    inputDID: list[str]  # noqa: N815
-    did: str
-    environment: str
+    inputDID: list[str] = Field(description="DIDs of all datasets")  # noqa: N815
+    did: str = Field(description="The same as documentId")
+    environment: str = Field(description="Id of the compute environment")
     expireTimestamp: float = Field(description="When the paid period ends; 0 for never")  # noqa: N815
-    outcome: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    exitCode: int | None = None  # noqa: N815
-    outOfMemory: bool = False  # noqa: N815
-    attempt: int = 1
+    outcome: str | None = Field(
+        default=None,
+        description="succeeded, stopped, timed_out, algorithm_failed or provider_failed; null before the end",
+    )
+    reason: str | None = Field(
+        default=None, description="Why it did not succeed, for machines: exit_code_3, out_of_memory, time_limit .."
+    )
+    message: str | None = Field(default=None, description="The same in one sentence")
+    exitCode: int | None = Field(default=None, description="Exit code of the algorithm; null where there is none")  # noqa: N815
+    outOfMemory: bool = Field(default=False, description="Whether the algorithm was ended for its memory")  # noqa: N815
+    attempt: int = Field(1, description="Number of the present run: 1, and 1 more with each restart")
     attempts: list[AttemptEntry] = Field(default_factory=list, description="Earlier runs of this job")
-    startedAt: str | None = None  # noqa: N815
-    queuePosition: int | None = Field(None, description="1 is next; null once it left the queue")  # noqa: N815
-    progress: dict[str, Any] | None = Field(None, description="phase, elapsedSeconds, and bytes while data is brought")
+    startedAt: str | None = Field(default=None, description="When the algorithm began; null before")  # noqa: N815
+    queuePosition: int | None = Field(default=None, description="1 is next; null once it left the queue")  # noqa: N815
+    progress: dict[str, Any] | None = Field(
+        default=None, description="phase, elapsedSeconds, and bytes while data is brought"
+    )
 
 
 class Environment(BaseModel):
     """One compute environment."""
 
-    id: str
-    cpuNumber: float  # noqa: N815
-    cpuType: str  # noqa: N815
-    gpuNumber: int  # noqa: N815
-    gpuType: str  # noqa: N815
-    nCPU: float  # noqa: N815
-    nGPU: int  # noqa: N815
-    ramGB: float  # noqa: N815
-    diskGB: float  # noqa: N815
+    id: str = Field(description="Its name in requests")
+    cpuNumber: float = Field(description="Processors that a job may use")  # noqa: N815
+    cpuType: str = Field(description="Architecture of the processors")  # noqa: N815
+    gpuNumber: int = Field(description="Graphics processors that a job may use")  # noqa: N815
+    gpuType: str = Field(description="Their kind; empty for none")  # noqa: N815
+    nCPU: float = Field(description="The same as cpuNumber")  # noqa: N815
+    nGPU: int = Field(description="The same as gpuNumber")  # noqa: N815
+    ramGB: float = Field(description="GiB of memory that a job may use")  # noqa: N815
+    diskGB: float = Field(description="GiB that a job may write")  # noqa: N815
     priceMin: float = Field(description="Price of a minute in whole fee tokens")  # noqa: N815
-    feeToken: str  # noqa: N815
-    desc: str
-    currentJobs: int  # noqa: N815
-    maxJobs: int  # noqa: N815
-    queuedJobs: int  # noqa: N815
-    queueWaitSeconds: float  # noqa: N815
-    consumerAddress: str  # noqa: N815
+    feeToken: str = Field(description="Address of the token that the fee is paid in; zeros where none is set")  # noqa: N815
+    desc: str = Field(description="A sentence for people")
+    currentJobs: int = Field(description="Jobs that are under way")  # noqa: N815
+    maxJobs: int = Field(description="Jobs that run at a time")  # noqa: N815
+    queuedJobs: int = Field(description="Jobs that wait")  # noqa: N815
+    queueWaitSeconds: float = Field(description="How long a job that came now would wait, judged by the last ones")  # noqa: N815
+    consumerAddress: str = Field(description="The provider's account")  # noqa: N815
     storageExpiry: int = Field(description="Seconds that results are kept; 0 for ever")  # noqa: N815
     maxJobDuration: int = Field(description="Seconds")  # noqa: N815
-    lastSeen: str  # noqa: N815
-    allowedChainId: list[int]  # noqa: N815
-    engine: str
-    images: list[str]
-    network: str
+    lastSeen: str = Field(description="Unix time of this answer")  # noqa: N815
+    allowedChainId: list[int] = Field(description="Chains whose orders it takes")  # noqa: N815
+    engine: str = Field(description="What runs the jobs")
+    images: list[str] = Field(description="Images that algorithms may name")
+    network: str = Field(description="What a job may reach: none")
     liveLogs: bool = Field(default=False, description="Whether computeLogs shows a running job's log")  # noqa: N815
     enforcement: dict[str, str] = Field(
         default_factory=dict, description="By what each limit of a run is enforced: cgroup, rlimit, sized tmpfs, none"
@@ -97,100 +106,122 @@ class Environment(BaseModel):
 class ProviderFee(BaseModel):
     """What the provider asks for the environment, signed."""
 
-    providerFeeAddress: str  # noqa: N815
-    providerFeeToken: str  # noqa: N815
+    providerFeeAddress: str = Field(description="Who is paid, and who signed")  # noqa: N815
+    providerFeeToken: str = Field(description="Token that it is paid in")  # noqa: N815
     providerFeeAmount: str = Field(description="Base units of the token, decimal text")  # noqa: N815
     providerData: str = Field(description="0x hex of compact JSON")  # noqa: N815
-    v: int
-    r: str
-    s: str
-    validUntil: int  # noqa: N815
+    v: int = Field(description="Of the signature: 27 or 28")
+    r: str = Field(description="Of the signature, 0x hex")
+    s: str = Field(description="Of the signature, 0x hex")
+    validUntil: int = Field(description="Unix time until which an order may carry it; 0 for ever")  # noqa: N815
 
 
 class InitializedItem(BaseModel):
     """What one dataset or the algorithm still needs."""
 
-    datatoken: str | None = None
-    providerFee: ProviderFee | None = None  # noqa: N815
-    validOrder: str | None = None  # noqa: N815
+    datatoken: str | None = Field(default=None, description="The token to order with")
+    providerFee: ProviderFee | None = Field(  # noqa: N815
+        default=None,
+        description="What the order, or the reuse of one, must carry; absent where nothing more must be paid",
+    )
+    validOrder: str | None = Field(  # noqa: N815
+        default=None,
+        description="The order that was named and is still good; with a fee beside it, reuse it with that fee",
+    )
 
 
 class Initialized(BaseModel):
     """Answer of initializeCompute, in the order asked."""
 
-    datasets: list[InitializedItem]
-    algorithm: InitializedItem | None = None
+    datasets: list[InitializedItem] = Field(description="One for each dataset that was asked for, in that order")
+    algorithm: InitializedItem | None = Field(default=None, description="The algorithm's; absent for code of your own")
 
 
 class FileInfo(BaseModel):
     """What fileinfo says of one file."""
 
-    type: str
-    valid: bool
-    index: int
-    contentLength: str | None = None  # noqa: N815
-    contentType: str | None = None  # noqa: N815
-    filename: str | None = None
-    checksum: str | None = None
-    checksumType: str | None = None  # noqa: N815
+    type: str = Field(description="Type of the file object")
+    valid: bool = Field(description="Whether it can be had now; without that, the fields below are absent")
+    index: int = Field(description="Its place in the list, from 0")
+    contentLength: str | None = Field(default=None, description="Bytes, as text; empty when its source does not say")  # noqa: N815
+    contentType: str | None = Field(default=None, description="Media type; null or empty when its source does not say")  # noqa: N815
+    filename: str | None = Field(default=None, description="Name that its source gives; null for none")
+    checksum: str | None = Field(default=None, description="sha256, hexadecimal, where it was asked for")
+    checksumType: str | None = Field(default=None, description="sha256")  # noqa: N815
 
 
 class Root(BaseModel):
     """The root document."""
 
-    software: str
-    version: str
-    chainIds: list[int]  # noqa: N815
-    providerAddress: str  # noqa: N815
-    providerAddresses: dict[str, str]  # noqa: N815
-    #: Method and path of each endpoint; a list of two, which every reader of OpenAPI can describe.
-    serviceEndpoints: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]  # noqa: N815
+    software: str = Field(description="Cove")
+    version: str = Field(description="Of Cove")
+    chainIds: list[int] = Field(description="Chains whose assets and orders it knows")  # noqa: N815
+    providerAddress: str = Field(description="Its account, which signs fees")  # noqa: N815
+    providerAddresses: dict[str, str] = Field(description="The same by chain id")  # noqa: N815
+    #: A list of two, which every reader of OpenAPI can describe.
+    serviceEndpoints: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(  # noqa: N815
+        description="Method and path of each endpoint by name"
+    )
+
+
+class Health(BaseModel):
+    """Answer of ``GET /health``."""
+
+    status: str = Field(description="ok")
 
 
 class NonceAnswer(BaseModel):
     """Answer of ``GET nonce``."""
 
-    nonce: str = Field(description="The last one used; 0 when none was (other providers say null)")
+    nonce: str = Field(description="The text that was sent; 0 when the account used none (other providers say null)")
 
 
 class CheckedDocument(BaseModel):
     """A DDO that could be read here, in the form of a validator's proof; address zero proves nothing."""
 
     hash: str = Field(description="sha256 of the body, 0x hex")
-    publicKey: str  # noqa: N815
-    v: int
-    r: list[str]
-    s: list[str]
+    publicKey: str = Field(description="Address zero: nobody signed")  # noqa: N815
+    v: int = Field(description="0")
+    r: list[str] = Field(description="One word of zeros")
+    s: list[str] = Field(description="One word of zeros")
 
 
 class InitializedAccess(BaseModel):
     """What initialize gives: a fee to order with, or the order that is still good."""
 
-    datatoken: str
-    nonce: str
-    providerFee: ProviderFee | None = None  # noqa: N815
-    validOrder: str | None = None  # noqa: N815
+    datatoken: str = Field(description="The token to order with")
+    nonce: str = Field(description="The last nonce of consumerAddress; 0 for none")
+    providerFee: ProviderFee | None = Field(  # noqa: N815
+        default=None,
+        description="What the order, or the reuse of one, must carry; absent where nothing more must be paid",
+    )
+    validOrder: str | None = Field(  # noqa: N815
+        default=None,
+        description="The order that was named and is still good; with a fee beside it, reuse it with that fee",
+    )
 
 
 class TokenAnswer(BaseModel):
     """What createAuthToken gives."""
 
-    token: str
+    token: str = Field(description="JSON Web Token; send it as the header AuthToken, or Authorization: Bearer")
 
 
 class TokenDeleted(BaseModel):
     """What deleteAuthToken gives."""
 
-    success: str
+    success: str = Field(description="Token has been deactivated.")
 
 
 class ErrorBody(BaseModel):
     """Every error: either ``success, message, errors`` (validation) or ``error``; ``code`` and ``hint`` beside."""
 
-    success: bool | None = None
-    message: str | None = None
-    errors: dict[str, list[str] | str] | None = None
-    error: str | dict[str, str] | None = None
-    code: str | None = None
-    hint: str | None = None
-    context: str | None = None
+    success: bool | None = Field(default=None, description="false where errors is there")
+    message: str | None = Field(default=None, description="Validation error, where errors is there")
+    errors: dict[str, list[str] | str] | None = Field(
+        default=None, description="Sentences by dotted field: what is wrong with it"
+    )
+    error: str | dict[str, str] | None = Field(default=None, description="A sentence, or the reason by dotted field")
+    code: str | None = Field(default=None, description="Stable, for machines")
+    hint: str | None = Field(default=None, description="What to do")
+    context: str | None = Field(default=None, description="The path, or the part that does not answer")

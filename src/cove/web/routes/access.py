@@ -15,7 +15,7 @@ from cove.core import messages
 from cove.core.container import check_container
 from cove.core.errors import Invalid
 from cove.core.files import FileFacts
-from cove.web import auth, documentation
+from cove.web import auth, documentation, refusals
 from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parameters, parse_json, passed_on, query_parameters, read, required, whole_number
@@ -30,15 +30,20 @@ def routes(house: Cove) -> APIRouter:
     @router.post(
         f"{wire.API_PREFIX}/encrypt",
         status_code=201,
+        response_class=Response,
         summary="Encrypt to the provider's key",
-        responses={**documentation.responses(403, 413, 429), 201: {"content": {"text/plain": {}}}},
+        responses={**documentation.responses(403, 413), 201: documentation.text("The ciphertext, 0x hexadecimal")},
         openapi_extra={
             **documentation.query(wire.EncryptRequest, required=("chainId",)),
-            "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
+            "requestBody": {
+                "required": True,
+                "description": "What to encrypt, as it is",
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            },
         },
     )
     async def encrypt(request: Request) -> Response:
-        """Encrypt a file list or a DDO; the answer is 0x hex text."""
+        """Encrypt a file list or a DDO, so that this provider alone can read it (ECIES, as eciespy writes it)."""
         asked = read(wire.EncryptRequest, query_parameters(request))
         chain = whole_number(asked.chainId, "chainId")
         claimed = asked.consumerAddress or asked.publisherAddress
@@ -54,12 +59,16 @@ def routes(house: Cove) -> APIRouter:
     @router.post(
         f"{wire.API_PREFIX}/decrypt",
         status_code=201,
+        response_class=Response,
         summary="Decrypt a published DDO",
-        responses={**documentation.responses(403, 413), 201: {"content": {"text/plain": {}}}},
-        openapi_extra=documentation.body(wire.DecryptRequest),
+        responses={
+            **documentation.responses(403, 413, signed=True),
+            201: documentation.text("The document in clear"),
+        },
+        openapi_extra=documentation.body(wire.DecryptRequest, form=True),
     )
     async def decrypt(request: Request) -> Response:
-        """Give a published DDO in clear, to whoever may have it."""
+        """Give a published DDO in clear, while its NFT is active or unlisted; JSON or a form is taken."""
         asked = read(wire.DecryptRequest, await parameters(request, house.options.max_body))
         proof = auth.proof_of(house, request, asked.signature)
         required(asked, *proof.needed("decrypterAddress"), "chainId", "dataNftAddress")
@@ -80,22 +89,11 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/fileinfo",
         response_model=list[wire.FileInfo],
         summary="What can be told of a file",
-        responses=documentation.responses(413),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {
-            "type": "object",
-            "properties": {
-                "did": {"type": "string", "description": "DID of an asset, with serviceId; or a file object instead"},
-                "serviceId": {"type": "string"},
-                "type": {"type": "string", "description": "url, ipfs, arweave, graphql, smartcontract or s3"},
-                "url": {"type": "string"},
-                "method": {"type": "string"},
-                "userdata": {"type": "object", "description": "Consumer's parameters, with a file object"},
-                "checksum": {"type": "boolean", "description": "Give the sha256 too"},
-            },
-        }}}}},
-    )  # fmt: skip
+        responses=documentation.responses(413, refusals=refusals.FILES),
+        openapi_extra=documentation.body(wire.FileQuery),
+    )
     async def fileinfo(request: Request) -> Response:
-        """Look at the files of a service, or at a file that the body describes; valid is false where none is."""
+        """Look at the files of a published service, or at a file object; valid is false for what cannot be had now."""
         body = parse_json(await body_of(request, house.options.max_body))
         checksum = str(body.get("checksum")).lower() in {"true", "1"}  # ocean.py asks with 1
         with house.limits.looking(client_of(request)):
@@ -106,7 +104,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/validateContainer",
         response_model=wire.ContainerRef,
         summary="Check an algorithm's container section",
-        responses=documentation.responses(413),
+        responses=documentation.responses(413, refusals=refusals.CONTAINER),
         openapi_extra=documentation.body(wire.ContainerRef),
     )
     async def validate_container(request: Request) -> Response:

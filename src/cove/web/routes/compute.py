@@ -16,7 +16,7 @@ from cove.core.errors import BadSignature, Invalid
 from cove.crypto.keys import verify_text
 from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
 from cove.ports import JobQuery
-from cove.web import auth, documentation, status
+from cove.web import auth, documentation, refusals, status
 from cove.web.answers import fee_answer
 from cove.web.callers import client_of
 from cove.web.errors import json_answer
@@ -37,7 +37,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Start or restart a job",
-        responses=documentation.responses(403, 404, 409, 413),
+        responses=documentation.responses(403, 404, 409, 413, signed=True, refusals=refusals.START),
         openapi_extra=documentation.body(wire.StartCompute),
     )
     async def start(request: Request) -> Response:
@@ -64,7 +64,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Status of jobs",
-        responses=documentation.responses(),
+        responses=documentation.responses(signed=True),
         openapi_extra=documentation.query(wire.JobSelector),
     )
     async def find(request: Request) -> Response:
@@ -98,7 +98,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Stop jobs",
-        responses=documentation.responses(413),
+        responses=documentation.responses(413, signed=True),
         openapi_extra=documentation.query_or_body(wire.JobSelector),
     )
     async def stop(request: Request) -> Response:
@@ -109,7 +109,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         _PATH,
         response_model=list[wire.StatusObject],
         summary="Delete jobs",
-        responses=documentation.responses(413),
+        responses=documentation.responses(413, signed=True),
         openapi_extra=documentation.query_or_body(wire.JobSelector),
     )
     async def delete(request: Request) -> Response:
@@ -120,7 +120,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         f"{wire.API_PREFIX}/initializeCompute",
         response_model=wire.Initialized,
         summary="What a job needs to be paid",
-        responses=documentation.responses(403, 413, 429),
+        responses=documentation.responses(403, 413, refusals=refusals.QUOTE),
         openapi_extra=documentation.body(wire.InitializeCompute),
     )
     async def initialize(request: Request) -> Response:

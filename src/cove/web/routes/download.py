@@ -14,7 +14,7 @@ from cove.access.downloads import FileRequest, OpenFile
 from cove.core import messages
 from cove.core.errors import Refused
 from cove.core.proof import Access, provider_data
-from cove.web import auth, documentation
+from cove.web import auth, documentation, refusals
 from cove.web.answers import fee_answer
 from cove.web.callers import client_of
 from cove.web.errors import json_answer
@@ -35,7 +35,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/initialize",
         response_model=wire.InitializedAccess,
         summary="What an order of an access service must pay",
-        responses=documentation.responses(403, 429),
+        responses=documentation.responses(403, refusals=refusals.ACCESS),
         openapi_extra=documentation.query(
             wire.AccessRequest, required=("documentId", "serviceId", "consumerAddress"), without=("nonce", "signature")
         ),
@@ -57,8 +57,12 @@ def routes(house: Cove) -> APIRouter:
     @router.head(f"{wire.API_PREFIX}/download", include_in_schema=False)
     @router.get(
         f"{wire.API_PREFIX}/download",
+        response_class=Response,
         summary="A file of an access service",
-        responses={**documentation.responses(403, 404), 200: {"content": {"application/octet-stream": {}}}},
+        responses={
+            **documentation.responses(403, 404, signed=True, refusals=refusals.DOWNLOAD),
+            **documentation.file_answers(),
+        },
         openapi_extra=documentation.query(
             wire.AccessRequest,
             required=("documentId", "serviceId", "transferTxId", "consumerAddress"),

@@ -32,8 +32,9 @@ def routes(house: Cove) -> APIRouter:
     @router.head(f"{wire.API_PREFIX}/computeResult", include_in_schema=False)
     @router.get(
         f"{wire.API_PREFIX}/computeResult",
+        response_class=Response,
         summary="One result of a job",
-        responses={**documentation.responses(404), 200: {"content": {"application/octet-stream": {}}}},
+        responses={**documentation.responses(404, signed=True), **documentation.file_answers()},
         openapi_extra=documentation.query(wire.ResultSelector, required=("jobId",)),
     )
     async def result(request: Request) -> Response:

@@ -40,7 +40,7 @@ def routes(house: Cove) -> APIRouter:
             }
         )
 
-    @router.get("/health", summary="Health")
+    @router.get("/health", response_model=wire.Health, summary="Health")
     async def health(_: Request) -> Response:
         """Answer as soon as the service is up."""
         return json_answer({"status": "ok"})
@@ -54,9 +54,7 @@ def routes(house: Cove) -> APIRouter:
         response_model=wire.NonceAnswer,
         summary="Last nonce",
         responses=documentation.responses(),
-        openapi_extra={
-            "parameters": [{"name": "userAddress", "in": "query", "required": True, "schema": {"type": "string"}}]
-        },
+        openapi_extra={"parameters": [documentation.parameter("userAddress", "The account")]},
     )
     async def nonce(request: Request) -> Response:
         """Give the last nonce that an account used; 0 when it used none."""

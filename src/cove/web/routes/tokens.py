@@ -26,7 +26,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/createAuthToken",
         response_model=wire.TokenAnswer,
         summary="Make an auth token",
-        responses=documentation.responses(),
+        responses=documentation.responses(signed=True),
         openapi_extra=documentation.query(
             wire.TokenRequest, required=("address", "nonce", "expiration", "signature"), without=("token",)
         ),
@@ -45,7 +45,7 @@ def routes(house: Cove) -> APIRouter:
         f"{wire.API_PREFIX}/deleteAuthToken",
         response_model=wire.TokenDeleted,
         summary="Take an auth token back",
-        responses=documentation.responses(413),
+        responses=documentation.responses(413, signed=True),
         openapi_extra=documentation.query_or_body(
             wire.TokenRequest, required=("address", "nonce", "signature", "token"), without=("expiration",)
         ),

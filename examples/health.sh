@@ -1,0 +1,2 @@
+# GET /health: whether it is up
+curl --silent "$COVE_URL/health"

@@ -1,0 +1,80 @@
+"""The reasons that a refused request can get, for the documents: code by code, and which endpoints give which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Reasons = Mapping[str, str]
+
+_FILE_UNAVAILABLE: Final = "the file (of an algorithm: one of its files) cannot be had from its source now"
+
+CONTAINER: Final[Reasons] = {
+    "missing_entrypoint_image_checksum": "the container section must have entrypoint, image and checksum",
+    "checksum_prefix": "the checksum must be sha256: and the image's digest",
+    "image_invalid": "the image is no name as registries use it",
+    "tag_invalid": "a tag has letters, digits, point, dash and underscore",
+    "entrypoint_invalid": "the entrypoint is too long, or has control characters",
+}
+
+_ASSET: Final[Reasons] = {
+    "did_not_found": "no such asset is published on a chain that is served here",
+    "not_found": "the asset has no service of this id",
+    "asset_end_of_life": "the asset has come to the end of its life, says its owner",
+    "asset_deprecated": "its owner wants the asset not to be used any more",
+    "asset_revoked": "its owner has taken the asset back",
+    "asset_ordering_disabled": "its owner has ended the orders of the asset",
+    "credential_not_in_allow_list": "its owner lists who may use the asset, and the account is not among them",
+    "credential_in_deny_list": "its owner has shut the account out",
+    "service_not_access_compute": "the service is of another type than is needed here",
+}
+
+_ORDER: Final[Reasons] = {
+    "order_invalid": "the transaction is no good order of this service by this account; the hint says why",
+    "fees_not_paid": "the order carries no fee of this provider, or its paid period has ended",
+}
+
+ACCESS: Final[Reasons] = {
+    **_ASSET,
+    "compute_service": "the service is for jobs: use initializeCompute, and start one",
+    "files_unusable": "the service's file list is not this provider's, or not this asset's",
+    "out_of_range": "the service has no file of this index",
+    "file_unavailable": _FILE_UNAVAILABLE,
+}
+
+DOWNLOAD: Final[Reasons] = {**ACCESS, **_ORDER}
+
+FILES: Final[Reasons] = {"did_not_found": _ASSET["did_not_found"]}
+
+QUOTE: Final[Reasons] = {
+    "Compute environment does not exist": "computeEnvironments lists those that do",
+    "The validUntil value is not correct.": "it lies in the past, or more than a day beyond the longest run",
+    **_ASSET,
+    "missing": "the field is needed",
+    "main_service_compute": "the first dataset's service must be a compute service",
+    "compute_services_not_in_same_provider": "a file list is not this provider's, or not its asset's",
+    "missing_meta_documentId": "the algorithm has neither documentId nor meta",
+    "meta_oneof_url_rawcode_remote": "algorithm.meta has neither rawcode nor url",
+    "not_algo": "the asset is no algorithm",
+    "file_unavailable": _FILE_UNAVAILABLE,
+    **CONTAINER,
+    "no_raw_algo_allowed": "a dataset's owner wants published algorithms alone",
+    "not_trusted_algo": "a dataset's owner trusts other algorithms",
+    "not_trusted_algo_publisher": "a dataset's owner trusts other publishers",
+    "no_publisherTrustedAlgorithms": "a dataset's list of trusted algorithms has no DIDs",
+    "algorithm_file_checksum_mismatch": "the algorithm's files are not those that a dataset's owner approved",
+    "algorithm_container_checksum_mismatch": "its container is not the one that a dataset's owner approved",
+}
+
+START: Final[Reasons] = {
+    **{code: meaning for code, meaning in QUOTE.items() if not code.startswith("The validUntil")},
+    **_ORDER,
+    "in_use": "the order pays for a job that has not ended",
+    "running": "the job that is to run again has not ended",
+    "too_many": "there are too many environment variables",
+    "name_invalid": "an environment variable's name has other characters than letters, digits and underscore",
+    "reserved": "an environment variable would steer the service or an interpreter",
+    "value_invalid": "an environment variable's value is too long, or no text",
+}
+
+ALL: Final[Reasons] = {**ACCESS, **DOWNLOAD, **QUOTE, **START}

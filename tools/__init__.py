@@ -1,0 +1,1 @@
+"""What is done to the repository, and is no part of the package."""
