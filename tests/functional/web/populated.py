@@ -195,5 +195,6 @@ async def _token(house: House) -> str:
     owner, nonce = house.ocean.consumer.address, str(next(NONCES))
     signature = signer(house.ocean.consumer).sign(f"{owner}{nonce}")
     asked = {"address": owner, "nonce": nonce, "expiration": str(int(time.time()) + 3600), "signature": signature}
-    token: str = (await house.http.get("/api/services/createAuthToken", params=asked)).json()["token"]
-    return token
+    answer = await house.http.get("/api/services/createAuthToken", params=asked)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["token"])
