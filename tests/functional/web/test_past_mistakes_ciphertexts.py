@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.chain import Ocean
-from tests.support.house import NONCES, PATH, RAW, House, open_house, signer
+from tests.support.house import NONCES, PATH, RAW, House, opened, signer
 from tests.support.trade import COMPUTE, Trade, open_trade
 
 from cove.client.market import (
@@ -186,7 +186,7 @@ async def test_6_9_two_datasets_of_one_file_name_are_both_there(house: House, tm
 async def narrow(ocean: Ocean, tmp_path: Path) -> AsyncIterator[House]:
     """A house where one job runs and one waits."""
     environment = {"id": "default", "price_per_minute": "0.5", "max_jobs": 1, "max_queue": 1}
-    async with open_house(ocean, tmp_path, environments=(EnvironmentSettings.model_validate(environment),)) as made:
+    async with opened(ocean, tmp_path, environments=(EnvironmentSettings.model_validate(environment),)) as made:
         yield made
 
 
