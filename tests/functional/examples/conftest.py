@@ -68,7 +68,7 @@ class Place:
                 given["TABLE_ORDER"] = asyncio.run(self._order(self.table, self._access_fee()))
             case "stop":
                 given["JOB"] = self._job(ENDLESS, until=40)
-            case "status" | "result" | "delete" | "start_again":
+            case "status" | "result" | "logs" | "delete" | "start_again":
                 given["JOB"] = self._job((EXAMPLES / "algorithm.py").read_text("utf-8"), until=70)
             case "delete_token":
                 given["TOKEN"] = self.run(EXAMPLES / "create_token.py").stdout.strip()

@@ -31,7 +31,7 @@ def routes(house: Cove) -> APIRouter:
         response_model=dict[str, Any],
         summary="A published DDO",
         responses=documentation.responses(404),
-        openapi_extra={"parameters": [{"name": "did", "in": "path", "required": True, "schema": {"type": "string"}}]},
+        openapi_extra={"parameters": [documentation.parameter("did", "The asset's DID", place="path")]},
     )
     async def document(request: Request) -> Response:
         """Give the DDO of a published asset, with its NFT's state and owner and its newest metadata event."""
@@ -50,7 +50,13 @@ def routes(house: Cove) -> APIRouter:
         response_model=wire.CheckedDocument,
         summary="Check a DDO before it is published",
         responses=documentation.responses(413),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "description": "The DDO, JSON",
+                "content": {"application/octet-stream": {}},
+            }
+        },
     )
     async def validate(request: Request) -> Response:
         """See that a DDO could be read here once it is published; the body is its JSON.

@@ -41,7 +41,14 @@ def routes(house: Cove) -> APIRouter:
     @router.get(
         f"{wire.API_PREFIX}/computeLogs",
         summary="A running job's log, as it grows",
-        responses={**documentation.responses(403, 404), 200: {"content": {"text/event-stream": {}}}},
+        response_class=Response,
+        responses={
+            **documentation.responses(403, 404, signed=True),
+            200: {
+                "description": "Server-sent events",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+        },
         openapi_extra=documentation.query(wire.LogSelector, required=("jobId", "consumerAddress", "nonce")),
     )
     async def logs(request: Request) -> Response:

@@ -1,0 +1,11 @@
+"""GET /api/services/computeLogs: what a job writes, as it writes it, where its environment has live logs."""
+
+import os
+from pathlib import Path
+
+from cove.client import CoveClient, Signer
+
+signer = Signer.from_file(Path(os.environ["COVE_ACCOUNT_KEY_FILE"]))
+with CoveClient(os.environ["COVE_URL"], signer) as cove:
+    for text in cove.follow_log(os.environ["JOB"]):
+        print(text, end="")
