@@ -63,7 +63,7 @@ class Known:
     account: str
     sign: Callable[[str], str]
     token: str
-    next_nonce: Callable[[], str]
+    next_nonce: Callable[[], int]
     chance: random.Random
 
     def variants(self, label: str, wanted: Wanted) -> Iterator[Sent]:
@@ -99,7 +99,7 @@ class Known:
         if label not in self.signed:
             return
         account = self.account_field.get(label, "consumerAddress")
-        proven = {**fields, account: self.account, "nonce": self.next_nonce()}
+        proven = {**fields, account: self.account, "nonce": str(self.next_nonce())}
         text = "".join(str(_at(proven, part)) for part in self.signed[label])
         proven["signature"] = self.sign(text + proven["nonce"]) if self.chance.random() < 0.7 else ""
         yield proven

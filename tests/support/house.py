@@ -114,6 +114,8 @@ async def opened(ocean: Ocean, folder: Path, *, fee_token: str = "", **changes: 
         "chains": (chain_settings(ocean, fee_token),),
         "environments": (EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
         "local": {"data": LocalRootSettings(path=folder / "data", publishers=(ocean.publisher.address,))},
+        # Tests ask more often than people; tests of the limits set their own.
+        "limits": {"client": 0, "address": 0, "outside": 0, "failures": 0},
     }
     async with open_cove(Settings(**fields | changes), connect=lambda _: SharedChain(ocean.chain)) as cove:
         transport = httpx2.ASGITransport(app=create_app(cove), raise_app_exceptions=False)

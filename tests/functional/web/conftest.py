@@ -21,7 +21,7 @@ from cove.core.policy import ALGORITHM_LOG, OUTPUT
 from cove.crypto.keys import Account
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
-from cove.settings import ApiSettings, ChainSettings, Settings
+from cove.settings import ApiSettings, ChainSettings, LimitSettings, Settings
 from cove.web.app import create_app
 from cove.wiring import Cove, open_cove
 
@@ -108,6 +108,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         environments=(),
         chains=(ChainSettings(id=8996, rpc="http://127.0.0.1:9", factory="0x" + "f" * 40),),
         api=ApiSettings(max_body=100_000),
+        limits=LimitSettings(failures=0),
     )
     async with open_cove(settings, loop=False) as house:
         parts = replace(house.parts, environments={ENVIRONMENT.id: ENVIRONMENT})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from tests.support.generated import Known
@@ -36,6 +38,7 @@ class World(Known):
     async def restock(self) -> None:
         """See that there are jobs and a token, where requests took some away."""
         self.tokens[0] = await _token(self.house)
+        self.next_nonce = itertools.count(int(await _fresh(self.house))).__next__
         for place, job_id in enumerate(self.jobs):
             job = await self.house.cove.parts.store.get(JobId(job_id))
             if job is None or job.delete_requested_at is not None:
@@ -152,7 +155,7 @@ async def populated(house: House) -> AsyncIterator[World]:
         account=owner,
         sign=signer(ocean.consumer).sign,
         token=await _token(house),
-        next_nonce=lambda: str(next(NONCES)),
+        next_nonce=lambda: next(NONCES),
         chance=chance,
         house=house,
         jobs=jobs,
@@ -167,7 +170,7 @@ async def populated(house: House) -> AsyncIterator[World]:
 
 
 async def _ended(house: House) -> str:
-    started = await house.start(dataset=_item(house.dataset, await house.paid()))
+    started = await house.start(nonce=await _fresh(house), dataset=_item(house.dataset, await house.paid()))
     assert started.status_code == 200, started.text
     job_id: str = started.json()[0]["jobId"]
     await house.done(job_id)
@@ -191,8 +194,16 @@ def _item(asset: Published, tx: str) -> dict[str, str]:
     return {"documentId": asset.did, "serviceId": "0", "transferTxId": tx}
 
 
+async def _fresh(house: House) -> str:
+    """Give a nonce beyond the last one, which a request that was drawn with a token may have driven up."""
+    last = await house.cove.nonces.last(house.ocean.consumer.address)
+    beyond = int(Decimal(last or "0")) + 1
+    return str(max(next(NONCES), beyond))
+
+
 async def _token(house: House) -> str:
-    owner, nonce = house.ocean.consumer.address, str(next(NONCES))
+    owner = house.ocean.consumer.address
+    nonce = await _fresh(house)
     signature = signer(house.ocean.consumer).sign(f"{owner}{nonce}")
     asked = {"address": owner, "nonce": nonce, "expiration": str(int(time.time()) + 3600), "signature": signature}
     answer = await house.http.get("/api/services/createAuthToken", params=asked)

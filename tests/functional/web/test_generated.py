@@ -33,6 +33,8 @@ REQUESTS = int(os.environ.get("COVE_TEST_REQUESTS", "2000"))
 SEED = int(os.environ.get("COVE_TEST_SEED", "1"))
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 #: They take no parameters, so that there is little to draw.
+#: This house shows no live logs, and no drawn bytes are a DDO; what they answer else is tried by ``tests/functional/examples``.
+REFUSED = {"GET /api/services/computeLogs", "POST /api/aquarius/assets/ddo/validate"}
 PLAIN = {"GET /", "GET /health", "GET /api/services/computeEnvironments"}
 #: So many requests in a row go to one operation, so that each sees what the others did.
 TURN = max(40, min(200, REQUESTS // 40))
@@ -110,7 +112,7 @@ def test_no_generated_request_is_answered_outside_of_the_document(
     assert not run.problems, "\n\n".join(run.problems[:MOST_SHOWN])
     assert run.total >= REQUESTS
     succeeded = {answer.rpartition(" ")[0] for answer in run.answers if answer.rpartition(" ")[2].startswith("2")}
-    missed = {operation.label for operation in operations} - succeeded
+    missed = {operation.label for operation in operations} - succeeded - REFUSED
     assert not missed or REQUESTS < ENOUGH, "requests that never get past the checks of form find little"
 
 
