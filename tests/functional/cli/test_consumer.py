@@ -231,7 +231,7 @@ def test_an_answer_that_cannot_be_written_is_no_traceback(house: House) -> None:
 
 
 def test_on_a_terminal_long_work_shows_that_it_goes_on(house: House) -> None:
-    job_id = house.submit("import time\ntime.sleep(1)").stdout.strip()
+    job_id = house.submit("import time\ntime.sleep(5)").stdout.strip()  # until the watch has begun, also under load
     shown = _on_a_terminal(house, "status", job_id, "--watch")
     assert "Running algorithm" in shown
     assert "70 Job completed" in shown
