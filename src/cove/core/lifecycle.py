@@ -22,11 +22,11 @@ MOVES: Final[dict[Phase, frozenset[Phase]]] = {
 }
 """Which phase may follow which; staying is always legal."""
 
-PASSING: Final = frozenset({P.PROVISIONING, P.FILTERING, P.PUBLISHING})
+PASSING: Final = frozenset({P.PROVISIONING, P.FILTERING})
 """Phases that a job may pass through without being stored in them, as it does where they last but a moment.
 
 After a crash the job is found in the phase before and goes the same way again: it brings the same inputs, and judges
-and publishes outputs that stay where they are until CLEANING is stored.
+outputs that stay where they are until PUBLISHING, which takes them away, is stored with the verdicts.
 """
 
 

@@ -208,7 +208,7 @@ class Reconciler:
             case Step.FILTER:
                 return await self._pass(job, self.steps.filter)
             case Step.PUBLISH:
-                return await self._pass(job, self.steps.publish)
+                return await self._store(await self.steps.publish(job))
             case Step.CLEAN:
                 await self.steps.clean(job)
                 done = replace(job, phase=Phase.DONE, finished_at=self.parts.clock.now())

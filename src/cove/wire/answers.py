@@ -173,7 +173,9 @@ class Health(BaseModel):
 class NonceAnswer(BaseModel):
     """Answer of ``GET nonce``."""
 
-    nonce: str = Field(description="The text that was sent; 0 when the account used none (other providers say null)")
+    nonce: str | None = Field(
+        description="The text that was sent; 0 when the account used none (other providers say null)"
+    )
 
 
 class CheckedDocument(BaseModel):
