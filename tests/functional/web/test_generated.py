@@ -33,8 +33,13 @@ REQUESTS = int(os.environ.get("COVE_TEST_REQUESTS", "2000"))
 SEED = int(os.environ.get("COVE_TEST_SEED", "1"))
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 #: They take no parameters, so that there is little to draw.
-#: This house shows no live logs, and no drawn bytes are a DDO; what they answer else is tried by ``tests/functional/examples``.
-REFUSED = {"GET /api/services/computeLogs", "POST /api/aquarius/assets/ddo/validate"}
+#: This house shows no live logs, no drawn bytes are a DDO, and few draws name a token that is still good with a nonce that
+#: is; what they answer else is tried by ``tests/functional/examples``.
+REFUSED = {
+    "GET /api/services/computeLogs",
+    "POST /api/aquarius/assets/ddo/validate",
+    "DELETE /api/services/deleteAuthToken",
+}
 PLAIN = {"GET /", "GET /health", "GET /api/services/computeEnvironments"}
 #: So many requests in a row go to one operation, so that each sees what the others did.
 TURN = max(40, min(200, REQUESTS // 40))
