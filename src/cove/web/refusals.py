@@ -42,17 +42,23 @@ ACCESS: Final[Reasons] = {
     "file_unavailable": _FILE_UNAVAILABLE,
 }
 
-DOWNLOAD: Final[Reasons] = {**ACCESS, **_ORDER}
+DOWNLOAD: Final[Reasons] = {
+    **ACCESS,
+    **_ORDER,
+    "own_account": "the provider gives no files to its own account, with which it fetches from others",
+}
 
 FILES: Final[Reasons] = {"did_not_found": _ASSET["did_not_found"]}
 
-QUOTE: Final[Reasons] = {
+_JOB: Final[Reasons] = {
     "Compute environment does not exist": "computeEnvironments lists those that do",
-    "The validUntil value is not correct.": "it lies in the past, or more than a day beyond the longest run",
     **_ASSET,
     "missing": "the field is needed",
     "main_service_compute": "the first dataset's service must be a compute service",
-    "compute_services_not_in_same_provider": "a file list is not this provider's, or not its asset's",
+    "compute_services_not_in_same_provider": "a file list is not its asset's, or is wrongly another provider's",
+    "service_endpoint_invalid": "the service is at another provider, and its serviceEndpoint is no URL of one",
+    "services_at_several_providers": "the asset has access services at several other providers",
+    "too_many_providers": "too many of the services are at other providers",
     "missing_meta_documentId": "the algorithm has neither documentId nor meta",
     "meta_oneof_url_rawcode_remote": "algorithm.meta has neither rawcode nor url",
     "not_algo": "the asset is no algorithm",
@@ -66,8 +72,14 @@ QUOTE: Final[Reasons] = {
     "algorithm_container_checksum_mismatch": "its container is not the one that a dataset's owner approved",
 }
 
+QUOTE: Final[Reasons] = {
+    **_JOB,
+    "The validUntil value is not correct.": "it lies in the past, or more than a day beyond the longest run",
+    "provider_unavailable": "the other provider that a service is at does not answer, or refuses",
+}
+
 START: Final[Reasons] = {
-    **{code: meaning for code, meaning in QUOTE.items() if not code.startswith("The validUntil")},
+    **_JOB,
     **_ORDER,
     "in_use": "the order pays for a job that has not ended",
     "running": "the job that is to run again has not ended",

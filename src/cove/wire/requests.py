@@ -142,7 +142,9 @@ class StartCompute(_Body):
     dataset: DatasetRef | None = Field(default=None, description="The main dataset; needed to start a job")
     algorithm: AlgorithmRef | None = Field(default=None, description="What to run on it; needed to start a job")
     additionalDatasets: list[DatasetRef] | None = Field(  # noqa: N815
-        default=None, max_length=100, description="Further datasets of the same provider"
+        default=None,
+        max_length=100,
+        description="Further datasets; those with an access service may be at another provider",
     )
     additionalInputs: list[DatasetRef] | None = Field(  # noqa: N815 - ocean.py's spelling
         default=None, max_length=100, description="Another spelling of additionalDatasets"
