@@ -50,6 +50,19 @@ CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
         ),
         ("[limits]\nclient = -1", "Setting limits.client: should be greater than or equal to 0.", "lists every"),
         ("[limits]\noutside_at_once = 0", "Setting limits.outside_at_once: should be greater", "lists every"),
+        *(
+            (
+                f"[[chains]]\nid = 1\nfactory = '0x{'1' * 40}'\nrpc = {given}",
+                f"Setting chains.0.rpc: {text}.",
+                "lists every",
+            )
+            for given, text in (
+                ("5", "should be a URL, or a list of URLs"),
+                ("[]", "should be a URL, or a list of URLs"),
+                (f"['{SECRET}', 5]", "should be a URL, or a list of URLs"),
+                (f"['{SECRET}', '{SECRET}']", "each URL may stand once"),
+            )
+        ),
         ("listen = 5", "Setting listen: should be a table.", "lists every"),
         ("local = 5", "Setting local: should be a table.", "lists every"),
         ("state_dir = 5", "Setting state_dir: should be a path.", "lists every"),
@@ -103,3 +116,15 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     assert not [line for line in shown if secret in line]
     assert secret not in repr(settings)
     assert "key (set, hidden) (set, hidden)" in shown
+
+
+def test_a_chain_has_one_url_or_several(tmp_path: Path) -> None:
+    file = tmp_path / "cove.toml"
+    urls = [f"http://one/{SECRET}", f"http://two/{SECRET}"]
+    for given, found in ((f"'{urls[0]}'", urls[:1]), (repr(urls), urls)):
+        file.write_text(f"[[chains]]\nid = 1\nrpc = {given}\nfactory = '0x{'1' * 40}'\n")
+        settings = load(file)
+        assert [url.get_secret_value() for url in settings.chains[0].rpcs] == found
+        shown = [f"{one.name} {one.shown} {one.value} {one.origin}" for one in origins(settings, file)]
+        assert SECRET not in f"{shown} {settings!r} {settings.model_dump_json()}"
+        assert f"chains.0.rpc {', '.join(['(set, hidden)'] * len(found))}" in " ".join(shown)

@@ -13,17 +13,16 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from cove.core.errors import CoveError, SettingsWrong, Unavailable
-from cove.ledgers.rpc import HttpRpc, RpcError
+from cove.ledgers.nodes import Node
+from cove.ledgers.rpc import RpcError
 from cove.ports import Finding
 from cove.settings import ChainSettings, Settings, file_of, load, unused_variables
-from cove.wiring import disk_finding, open_cove, open_vault, prepare_state, proofs_beside
+from cove.wiring import disk_finding, open_cove, open_nodes, open_vault, prepare_state, proofs_beside
 
 #: What is looked at in the state folder, and says nothing of it where a spare folder took its place.
 _OF_THE_FOLDER: Final = ("database disk", "results")
 #: Settings that can keep the service from opening.
 _PARTS: Final = ("database_url", "environments", "images", "local")
-#: Seconds that a chain's node may take.
-_NODE_SECONDS: Final = 10.0
 
 
 async def examine(settings_file: Path | None) -> Sequence[Finding]:
@@ -48,7 +47,7 @@ async def examine(settings_file: Path | None) -> Sequence[Finding]:
             Finding("chains", ok=False, seen="No chain is set.", advice="Add [[chains]] with id, rpc and factory.")
         )
     for chain in settings.chains:
-        findings += await _factory_findings(chain)
+        findings += await _node_findings(chain)
     return findings
 
 
@@ -115,17 +114,31 @@ def _state_finding(state: Path) -> Finding:
     return Finding(part, ok=True, seen=f"{state.absolute()} is not there yet and can be made")
 
 
-async def _factory_findings(chain: ChainSettings) -> list[Finding]:
-    """Look whether Ocean's factory is where the settings say; a node that does not answer was found before."""
-    async with HttpRpc(chain.rpc.get_secret_value(), chain.id, timeout=_NODE_SECONDS) as node:
-        try:
-            code = await node.call("eth_getCode", [chain.factory, "latest"])
-        except (Unavailable, RpcError):
-            return []
-    if code not in {"0x", None}:
-        return []
-    seen = f"There is no contract at the factory's address {chain.factory}."
-    return [Finding(f"chain {chain.id}", ok=False, seen=seen, advice="Correct chains.factory or chains.rpc.")]
+async def _node_findings(chain: ChainSettings) -> list[Finding]:
+    """Look at each node of a chain, and whether Ocean's factory is where the settings say; no URL is shown."""
+    nodes = open_nodes(chain)
+    seen = await nodes.examine()
+    try:
+        code = await nodes.call("eth_getCode", [chain.factory, "latest"])
+    except (Unavailable, RpcError):
+        code = None  # that the chain does not answer was found before
+    finally:
+        await nodes.close()
+    findings = [_node_finding(chain.id, node) for node in seen] if len(seen) > 1 else []
+    if code == "0x":
+        text = f"There is no contract at the factory's address {chain.factory}."
+        advice = "Correct chains.factory or chains.rpc."
+        findings.append(Finding(f"chain {chain.id}", ok=False, seen=text, advice=advice))
+    return findings
+
+
+def _node_finding(chain_id: int, node: Node) -> Finding:
+    part = f"chain {chain_id}, {node.name}"
+    if node.usable and node.head is not None:
+        return Finding(part, ok=True, seen=f"answers, newest block {node.head.number}")
+    return Finding(
+        part, ok=False, seen=f"{node.name} {node.why}.", advice="Correct this one of chains.rpc, or its node."
+    )
 
 
 def _nearest(folder: Path) -> Path:

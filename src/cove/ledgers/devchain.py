@@ -48,15 +48,17 @@ class DevChain:
     Args:
         accounts: How many accounts own ether.
         now: Gives the Unix time of new blocks.
+        chain_id: Of this chain; two chains in one process take two.
     """
 
-    chain_id: int = DEV_CHAIN_ID
-
-    def __init__(self, *, accounts: int = 10, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, accounts: int = 10, now: Callable[[], float] = time.time, chain_id: int = DEV_CHAIN_ID
+    ) -> None:
+        self.chain_id = chain_id
         self.accounts = tuple(dev_account(number) for number in range(accounts))
         self._worker = ThreadPoolExecutor(1, "cove-devchain")
         keys = [bytes.fromhex(account.private_key[2:]) for account in self.accounts]
-        self._evm = self._worker.submit(DevEvm, keys, now).result()
+        self._evm = self._worker.submit(DevEvm, keys, now, chain_id).result()
         self._methods = _methods(self._evm, [account.address for account in self.accounts])
 
     async def call(self, method: str, params: Sequence[object] = ()) -> object:
@@ -110,9 +112,9 @@ def _methods(evm: DevEvm, accounts: list[str]) -> Mapping[str, Callable[..., obj
     """Give what the chain answers; each takes the params of its call."""
     return {
         "web3_clientVersion": lambda: "cove-devchain",
-        "net_version": lambda: str(DEV_CHAIN_ID),
+        "net_version": lambda: str(evm.chain_id),
         "net_listening": lambda: True,
-        "eth_chainId": lambda: hex(DEV_CHAIN_ID),
+        "eth_chainId": lambda: hex(evm.chain_id),
         "eth_syncing": lambda: False,
         "eth_accounts": lambda: accounts,
         "eth_blockNumber": lambda: hex(evm.head),

@@ -87,19 +87,22 @@ class DevEvm:
     Args:
         accounts: Private keys of the accounts that own ether from the start.
         now: Gives the Unix time of a new block.
+        chain_id: Of this chain.
     """
 
     revert_code: ClassVar[int] = 3
 
-    def __init__(self, accounts: Sequence[bytes], now: Callable[[], float]) -> None:
+    def __init__(self, accounts: Sequence[bytes], now: Callable[[], float], chain_id: int = DEV_CHAIN_ID) -> None:
         self._now = now
+        self.chain_id = chain_id
         self.mine_automatically = True
         self.offset = 0
         self._pool: dict[str, Any] = {}
         self._receipts: dict[str, dict[str, Any]] = {}
         self._transactions: dict[str, dict[str, Any]] = {}
         self._numbers: dict[str, int] = {}
-        self._chain: Any = _DevMiningChain.from_genesis(get_db_backend(), self._genesis(), _funded(accounts))
+        kind: Any = type("_NumberedChain", (_DevMiningChain,), {"chain_id": chain_id})
+        self._chain: Any = kind.from_genesis(get_db_backend(), self._genesis(), _funded(accounts))
         genesis = self._chain.get_canonical_head()
         self._blocks = [_Block(genesis, block_json(genesis, []))]
         self._numbers[shown_hex(genesis.hash)] = 0
@@ -117,8 +120,8 @@ class DevEvm:
             sender = transaction.sender
         except (RLPException, ValidationError, PyEVMError, ValueError, TypeError, IndexError) as problem:
             raise RpcError(-32000, f"invalid transaction: {problem}") from None
-        if _chain_id_of(transaction) not in {None, DEV_CHAIN_ID}:
-            raise RpcError(-32000, f"invalid chain id for signer: want {DEV_CHAIN_ID}")
+        if _chain_id_of(transaction) not in {None, self.chain_id}:
+            raise RpcError(-32000, f"invalid chain id for signer: want {self.chain_id}")
         name = shown_hex(transaction.hash)
         if name in self._receipts or name in self._pool:
             raise RpcError(-32000, "already known")

@@ -57,7 +57,7 @@ def transaction_json(transaction: Transaction, header: BlockHeaderAPI | None, in
     shown: dict[str, Any] = {
         "type": shown_hex(kind),
         "hash": shown_hex(transaction.hash),
-        "chainId": shown_hex(DEV_CHAIN_ID),
+        "chainId": shown_hex(getattr(transaction, "chain_id", None) or DEV_CHAIN_ID),
         "nonce": shown_hex(transaction.nonce),
         "blockHash": None if header is None else shown_hex(header.hash),
         "blockNumber": None if header is None else shown_hex(header.block_number),

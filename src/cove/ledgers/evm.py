@@ -5,33 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from cove.core.errors import Unavailable
-from cove.core.order import OrderReused, OrderStarted, ProviderFeePaid, Receipt, TokenTransfer
+from cove.core.order import Receipt
 from cove.ledgers import abi
-from cove.ledgers.events import Recover, event_of, metadata_event
-from cove.ledgers.rpc import Rpc, RpcError
+from cove.ledgers.events import Recover, metadata_event
+from cove.ledgers.receipts import Receipts, keep
+from cove.ledgers.rpc import Rpc, RpcError, is_revert
 from cove.ports import MetadataEvent, NftFacts
 
-WAIT_SECONDS: Final = 3.0
-"""How long a transaction that the chain knows and has not mined is waited for."""
-
-_POLL_SECONDS: Final = 0.25
-_CACHED_RECEIPTS: Final = 2_000
 _CACHED_ANSWERS: Final = 10_000
-_LARGEST_RECEIPT_LOGS: Final = 10_000
 _BLOCKS_PER_QUERY: Final = 10_000
-_FINAL_CONFIRMATIONS: Final = 64
-_MAX_TIME: Final = 2**53
 _ERC1271_MAGIC: Final = bytes.fromhex("1626ba7e")
 _FIRST_TOKEN: Final = 1
 _NO_ADDRESS: Final = "0x" + "0" * 40
 _METADATA_TOPICS: Final = [[abi.METADATA_CREATED.topic, abi.METADATA_UPDATED.topic]]
 
 _T = TypeVar("_T")
-_K = TypeVar("_K")
 
 
 class EvmLedger:
@@ -43,6 +35,7 @@ class EvmLedger:
         factory: Address of Ocean's ERC721Factory.
         recover: Gives the signer of a 32-byte digest from r, s, v (65 bytes), or None.
         monotonic: Gives seconds, for waiting.
+        confirmations: How deep an order must be on this chain.
     """
 
     def __init__(
@@ -53,27 +46,25 @@ class EvmLedger:
         *,
         recover: Recover,
         monotonic: Callable[[], float] = time.monotonic,
+        confirmations: int = 1,
     ) -> None:
         self.chain_id = chain_id
         self._rpc = rpc
         self._factory = factory
-        self._recover = recover
-        self._monotonic = monotonic
         self._part = f"chain {chain_id}"
         self._chain_checked = False
-        self._receipts: OrderedDict[str, Receipt] = OrderedDict()
-        self._block_times: OrderedDict[str, int] = OrderedDict()
+        self._receipts = Receipts(self._call, recover=recover, monotonic=monotonic, confirmations=confirmations)
         self._facts: OrderedDict[tuple[str, ...], int] = OrderedDict()
 
     async def receipt(self, tx_id: str) -> Receipt | None:
         """Give the facts of a mined transaction; None at once when the chain does not know it.
 
-        A transaction that is known and not mined yet is waited for :data:`WAIT_SECONDS` at the most, then None.
+        A transaction that is known and not mined yet is waited for ``receipts.WAIT_SECONDS`` at the most, then None.
 
         Raises:
             Unavailable: The chain does not answer, or not in its own form.
         """
-        return await self._reading(self._receipt(tx_id.lower()))
+        return await self._reading(self._receipts.facts(tx_id.lower()))
 
     async def nft(self, address: str) -> NftFacts | None:
         """Give an NFT's owner and state; None when the factory did not make this contract.
@@ -105,7 +96,8 @@ class EvmLedger:
         Raises:
             Unavailable: The chain does not answer.
         """
-        return await self._reading(self._head())
+        found = await self._reading(self._receipts.head())
+        return found.number, found.time
 
     async def metadata_events(self, first_block: int, last_block: int) -> Sequence[MetadataEvent]:
         """Give all metadata events of these blocks, both ends included, in chain order, from any contract.
@@ -179,87 +171,12 @@ class EvmLedger:
         try:
             return abi.raw(await self._call("eth_call", {"to": to, "data": call_data}, "latest"))
         except RpcError as problem:
-            if problem.revert or "revert" in problem.message.lower():
+            if is_revert(problem):
                 return None
             raise
 
     async def _code(self, address: str) -> bytes:
         return abi.raw(await self._call("eth_getCode", address, "latest"))
-
-    # ------------------------------------------------------------------------------------------ receipts
-
-    async def _receipt(self, tx_id: str) -> Receipt | None:
-        known = self._receipts.get(tx_id)
-        if known is not None:
-            self._receipts.move_to_end(tx_id)
-            return known
-        body = await self._mined(tx_id)
-        if body is None:
-            return None
-        found = await self._facts_of(tx_id, body)
-        if found.confirmations >= _FINAL_CONFIRMATIONS:
-            _keep(self._receipts, tx_id, found, _CACHED_RECEIPTS)
-        return found
-
-    async def _mined(self, tx_id: str) -> Mapping[str, Any] | None:
-        """Give a transaction's receipt; wait for a short time only where the chain knows the transaction."""
-        deadline = self._monotonic() + WAIT_SECONDS
-        while True:
-            body = await self._call("eth_getTransactionReceipt", tx_id)
-            if body is not None:
-                found = abi.record(body)
-                if str(found.get("transactionHash")).lower() != tx_id:
-                    raise abi.BadAnswer("a receipt of another transaction")
-                return found
-            if await self._call("eth_getTransactionByHash", tx_id) is None or self._monotonic() >= deadline:
-                return None
-            await asyncio.sleep(_POLL_SECONDS)
-
-    async def _facts_of(self, tx_id: str, body: Mapping[str, Any]) -> Receipt:
-        number = abi.quantity(body.get("blockNumber"))
-        head = abi.quantity(await self._call("eth_blockNumber"))
-        entries = abi.logs(body.get("logs"))
-        if len(entries) > _LARGEST_RECEIPT_LOGS:
-            raise abi.BadAnswer("a receipt with too many logs")
-        orders: list[OrderStarted] = []
-        reuses: list[OrderReused] = []
-        fees: list[ProviderFeePaid] = []
-        transfers: list[TokenTransfer] = []
-        for entry in entries:
-            match event_of(entry, self._recover):
-                case OrderStarted() as event:
-                    orders.append(event)
-                case OrderReused() as event:
-                    reuses.append(event)
-                case ProviderFeePaid() as event:
-                    fees.append(event)
-                case TokenTransfer() as event:
-                    transfers.append(event)
-                case None:
-                    pass
-        return Receipt(
-            tx_id=tx_id,
-            succeeded=body.get("status") == "0x1",
-            block_number=number,
-            block_time=await self._block_time(body.get("blockHash")),
-            confirmations=max(0, head - number + 1),
-            sender=abi.checksum(str(body.get("from"))),
-            orders=tuple(orders),
-            reuses=tuple(reuses),
-            fees=tuple(fees),
-            transfers=tuple(transfers),
-        )
-
-    async def _block_time(self, block_hash: object) -> int:
-        """Give the time of a block; it is asked for by hash, which cannot change its meaning."""
-        name = "0x" + abi.raw(block_hash, 32).hex()
-        known = self._block_times.get(name)
-        if known is not None:
-            return known
-        block = abi.record(await self._call("eth_getBlockByHash", name, False))  # noqa: FBT003 - JSON-RPC
-        found = _time(block.get("timestamp"))
-        _keep(self._block_times, name, found, _CACHED_ANSWERS)
-        return found
 
     # ------------------------------------------------------------------------------------------ contracts
 
@@ -285,7 +202,7 @@ class EvmLedger:
                 raise Unavailable(self._part, f"{self._part} has no ERC721Factory at {self._factory}")
             if nft.lower() == _NO_ADDRESS or listed[0].lower() != nft.lower():  # the list gives zero for the unknown
                 return False
-            _keep(self._facts, key, 1, _CACHED_ANSWERS)
+            keep(self._facts, key, 1, _CACHED_ANSWERS)
         return True
 
     async def _has_datatoken(self, nft: str, datatoken: str) -> bool:
@@ -296,7 +213,7 @@ class EvmLedger:
             answer = abi.IS_DEPLOYED.read(await self._ask(nft, abi.IS_DEPLOYED.data(datatoken)) or b"")
             if answer is None or not answer[0]:
                 return False
-            _keep(self._facts, key, 1, _CACHED_ANSWERS)
+            keep(self._facts, key, 1, _CACHED_ANSWERS)
         return True
 
     async def _token_decimals(self, token: str) -> int:
@@ -305,14 +222,10 @@ class EvmLedger:
             answer = abi.DECIMALS.read(await self._ask(token, abi.DECIMALS.data()) or b"")
             if answer is None:
                 raise Unavailable(self._part, f"{self._part} has no ERC-20 token at {token}")
-            _keep(self._facts, key, int(answer[0]), _CACHED_ANSWERS)
+            keep(self._facts, key, int(answer[0]), _CACHED_ANSWERS)
         return self._facts[key]
 
     # ------------------------------------------------------------------------------------------ metadata
-
-    async def _head(self) -> tuple[int, int]:
-        block = abi.record(await self._call("eth_getBlockByNumber", "latest", False))  # noqa: FBT003 - JSON-RPC
-        return abi.quantity(block.get("number")), _time(block.get("timestamp"))
 
     async def _metadata_events(self, first_block: int, last_block: int) -> Sequence[MetadataEvent]:
         found: list[MetadataEvent] = []
@@ -333,23 +246,9 @@ class EvmLedger:
         return sorted(found, key=lambda event: (event.block_number, event.log_index))
 
     async def _metadata_of_transaction(self, tx_id: str, nft: str) -> MetadataEvent | None:
-        body = await self._mined(tx_id)
+        body = await self._receipts.mined(tx_id)
         if body is None or body.get("status") != "0x1":
             return None
         events = [metadata_event(entry) for entry in abi.logs(body.get("logs"))]
         own = [event for event in events if event is not None and event.nft.lower() == nft.lower()]
         return max(own, key=lambda event: event.log_index, default=None)
-
-
-def _time(value: object) -> int:
-    found = abi.quantity(value)
-    if found > _MAX_TIME:
-        raise abi.BadAnswer("a time was expected")
-    return found
-
-
-def _keep(cache: OrderedDict[_K, _T], key: _K, value: _T, limit: int) -> None:
-    cache[key] = value
-    cache.move_to_end(key)
-    while len(cache) > limit:
-        cache.popitem(last=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NoReturn, Protocol, Self
 
 import httpx2
 
@@ -19,6 +20,20 @@ MAX_CONNECTIONS: Final = 16
 connections to the node."""
 TOO_LARGE: Final = -32005
 """Code of an answer that is too large, as nodes themselves use it."""
+
+_TOO_MANY: Final = 429
+_NOT_NOW: Final = frozenset({_TOO_MANY, 503})
+_RATE_CODES: Final = frozenset({_TOO_MANY, -32029, -32097})
+_RATE_WORDS: Final = (
+    "rate limit",
+    "request rate",
+    "too many requests",
+    "request limit",
+    "request count exceeded",
+    "compute units per second",
+)
+_REVERTED: Final = 3
+_SECONDS: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
 class RpcError(Exception):
@@ -35,6 +50,26 @@ class RpcError(Exception):
         self.code = code
         self.message = message
         self.revert = revert
+
+
+class NodeFailure(Unavailable):
+    """A node did not answer a call in JSON-RPC, so that another node may be asked.
+
+    Args:
+        part: ``chain 8996``.
+        why: What it did, to follow its name (``cannot be reached``).
+        message: One sentence for people; None: the part does not answer.
+        sent: False where nothing was sent, so that even a write may go to another node.
+        retry_after: Seconds for which a node that limits our rate wants to be left alone; None for any other failure.
+    """
+
+    def __init__(
+        self, part: str, why: str, message: str | None = None, *, sent: bool = True, retry_after: float | None = None
+    ) -> None:
+        super().__init__(part, message)
+        self.why = why
+        self.sent = sent
+        self.retry_after = retry_after
 
 
 class Rpc(Protocol):
@@ -77,7 +112,7 @@ class HttpRpc:
 
         Raises:
             RpcError: The node refused the call.
-            Unavailable: It did not answer, or not in JSON-RPC.
+            NodeFailure: It did not answer, or not in JSON-RPC.
         """
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
         return result_of(await self.exchange(body), self._part)
@@ -87,19 +122,24 @@ class HttpRpc:
 
         Raises:
             RpcError: The answer is too large.
-            Unavailable: The node did not answer in JSON.
+            NodeFailure: The node did not answer in JSON, or says that it does not serve us now.
         """
         try:
             async with self._client.stream("POST", self._url, json=body) as answer:
                 content = await self._read(answer)
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError):
-            raise Unavailable(self._part) from None
+        except httpx2.TimeoutException:
+            raise NodeFailure(self._part, "does not answer in time") from None
+        except (httpx2.ConnectError, httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise NodeFailure(self._part, "cannot be reached", sent=False) from None
+        except (httpx2.HTTPError, httpx2.StreamError):
+            raise NodeFailure(self._part, "breaks off") from None
+        if answer.status_code in _NOT_NOW:
+            self._raise_not_now(answer)
         try:
             parsed: object = json.loads(content)
         except (ValueError, RecursionError):
-            raise Unavailable(
-                self._part, f"{self._part} answered HTTP status {answer.status_code} and no JSON"
-            ) from None
+            why = f"answered HTTP status {answer.status_code} and no JSON"
+            raise NodeFailure(self._part, why, f"{self._part} {why}") from None
         return parsed
 
     async def close(self) -> None:
@@ -117,6 +157,13 @@ class HttpRpc:
     def __repr__(self) -> str:
         return f"HttpRpc({self._part})"
 
+    def _raise_not_now(self, answer: httpx2.Response) -> NoReturn:
+        why, pause = f"answers HTTP status {answer.status_code}", None
+        if answer.status_code == _TOO_MANY:
+            named = answer.headers.get("Retry-After", "")
+            why, pause = "limits our rate", float(named) if _SECONDS.fullmatch(named) else 0.0
+        raise NodeFailure(self._part, why, f"{self._part} {why}", retry_after=pause)
+
     async def _read(self, answer: httpx2.Response) -> bytes:
         content = bytearray()
         async for chunk in answer.aiter_bytes():
@@ -131,7 +178,7 @@ def result_of(answer: object, part: str) -> object:
 
     Raises:
         RpcError: It holds an error.
-        Unavailable: It is no JSON-RPC answer.
+        NodeFailure: It is no JSON-RPC answer.
     """
     if isinstance(answer, dict):
         error = answer.get("error")
@@ -140,7 +187,19 @@ def result_of(answer: object, part: str) -> object:
         if error is None and "result" in answer:
             result: object = answer["result"]
             return result
-    raise Unavailable(part, f"{part} did not answer in JSON-RPC")
+    raise NodeFailure(part, "does not answer in JSON-RPC", f"{part} did not answer in JSON-RPC")
+
+
+def is_revert(problem: RpcError) -> bool:
+    """Say whether a call was refused by the contract, and not by the node."""
+    return problem.code == _REVERTED or bool(problem.revert) or "revert" in problem.message.lower()
+
+
+def limits_rate(problem: RpcError) -> bool:
+    """Say whether a node refused a call only because there were too many; no standard gives this one code."""
+    if is_revert(problem):  # a contract may give any words as its reason
+        return False
+    return problem.code in _RATE_CODES or any(words in problem.message.lower() for words in _RATE_WORDS)
 
 
 def _error_of(error: Mapping[str, object]) -> RpcError:

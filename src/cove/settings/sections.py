@@ -48,8 +48,8 @@ class ChainSettings(_Section):
 
     #: Chain id, as ``eth_chainId`` says it.
     id: int = Field(ge=1)
-    #: JSON-RPC URL. It may hold an access key, so it is never printed.
-    rpc: SecretStr
+    #: JSON-RPC URL, or a list of them in order of preference. They may hold access keys, so they are never printed.
+    rpc: SecretStr | tuple[SecretStr, ...]
     #: Address of Ocean's ERC721Factory on this chain.
     factory: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
     #: First block to look for published assets in; 0 looks from the beginning.
@@ -60,6 +60,26 @@ class ChainSettings(_Section):
     metadata: str = "onchain"
     #: Token that environments are paid in on this chain.
     fee_token: str = Field(default="0x" + "0" * 40, pattern=r"^0x[0-9a-fA-F]{40}$")
+
+    @field_validator("rpc", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        """Check the form here, since the error of a union would name pydantic's types."""
+        given = value if isinstance(value, list | tuple) else [value]
+        urls = [SecretStr(entry) if isinstance(entry, str) else entry for entry in given]
+        several = tuple(url for url in urls if isinstance(url, SecretStr))
+        if not urls or len(several) != len(urls):
+            msg = "should be a URL, or a list of URLs"
+            raise ValueError(msg)
+        if len(set(several)) != len(several):
+            msg = "each URL may stand once"
+            raise ValueError(msg)
+        return several
+
+    @property
+    def rpcs(self) -> tuple[SecretStr, ...]:
+        """Give the JSON-RPC URLs in order of preference, at least one."""
+        return self.rpc if isinstance(self.rpc, tuple) else (self.rpc,)
 
 
 class EnvironmentSettings(_Section):

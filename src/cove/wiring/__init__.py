@@ -32,7 +32,7 @@ from cove.stores.database import sqlite_url
 from cove.stores.nonces import SqlNonceStore
 from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
-from cove.wiring.chains import Connect, connect_http, open_chains
+from cove.wiring.chains import Connect, connect_http, open_chains, open_nodes
 from cove.wiring.files import environment_of, open_engines, open_providers, open_sources
 from cove.wiring.hooks import open_gates, open_proofs, proofs_beside
 from cove.wiring.house import Cove, ServiceOptions
@@ -45,6 +45,7 @@ __all__ = [
     "connect_http",
     "disk_finding",
     "open_cove",
+    "open_nodes",
     "open_vault",
     "prepare_state",
     "proofs_beside",

@@ -9,6 +9,7 @@ from typing import Protocol
 from cove.crypto.box import KeyVault
 from cove.crypto.keys import recover
 from cove.ledgers.evm import EvmLedger
+from cove.ledgers.failover import Failover
 from cove.ledgers.rpc import HttpRpc, Rpc
 from cove.metadata.aquarius import AquariusMetadata
 from cove.metadata.onchain import OnChainMetadata
@@ -25,8 +26,13 @@ class Connect(Protocol):
 
 
 def connect_http(chain: ChainSettings) -> Rpc:
-    """Open a chain over HTTP."""
-    return HttpRpc(chain.rpc.get_secret_value(), chain.id)
+    """Open a chain over HTTP, at all of its URLs."""
+    return open_nodes(chain)
+
+
+def open_nodes(chain: ChainSettings) -> Failover:
+    """Open all nodes of a chain, as :func:`connect_http` does; ``cove doctor`` looks at each."""
+    return Failover([HttpRpc(url.get_secret_value(), chain.id) for url in chain.rpcs], chain.id)
 
 
 async def open_chains(
@@ -36,7 +42,7 @@ async def open_chains(
     ledgers: dict[int, Ledger] = {}
     metadata: dict[int, MetadataStore] = {}
     for chain in settings.chains:
-        ledger = EvmLedger(connect(chain), chain.id, chain.factory, recover=recover)
+        ledger = EvmLedger(connect(chain), chain.id, chain.factory, recover=recover, confirmations=chain.confirmations)
         stack.push_async_callback(ledger.close)
         ledgers[chain.id] = ledger
         if chain.metadata == "onchain":

@@ -13,7 +13,8 @@ from tests.chain import Ocean
 from cove.client.market import Wallet, create_nft, deploy_artifact, set_metadata, set_metadata_state
 from cove.core.errors import Unavailable
 from cove.crypto.keys import recover
-from cove.ledgers.evm import WAIT_SECONDS, EvmLedger
+from cove.ledgers.evm import EvmLedger
+from cove.ledgers.receipts import WAIT_SECONDS
 
 UNKNOWN = "0x" + "ab" * 32
 
@@ -93,23 +94,6 @@ async def test_waiting_for_a_known_transaction_has_an_end(ocean: Ocean) -> None:
     finally:
         await ocean.chain.call("evm_setAutomine", [True])
     await sending
-
-
-async def test_a_receipt_is_remembered_once_it_is_deep(ocean: Ocean) -> None:
-    rpc, ledger = counted(ocean)
-    published = await ocean.publish()
-    assert (await ledger.receipt(published.tx_id)) is not None
-    before = len(rpc.methods)
-    again = await ledger.receipt(published.tx_id.upper().replace("0X", "0x"))
-    assert again is not None
-    assert again.tx_id == published.tx_id
-    assert len(rpc.methods) == before + 2  # receipt and head; the block's time is known
-    for _ in range(64):
-        await ocean.chain.call("evm_mine")
-    assert await ledger.receipt(published.tx_id) is not None
-    before = len(rpc.methods)
-    assert await ledger.receipt(published.tx_id) is not None
-    assert len(rpc.methods) == before
 
 
 async def test_owner_and_state_of_an_nft(ocean: Ocean) -> None:

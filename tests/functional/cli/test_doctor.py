@@ -70,7 +70,7 @@ def test_each_thing_that_is_missing_is_found_beside_the_others(owner: Path) -> N
         "environment": "The variable COVE_LISTN__PORT sets nothing.",
         "key": "The key file none.key cannot be read: No such file or directory.",
         "state folder": "The state folder cove.toml/state cannot be made: Not a directory.",
-        "chain 1": "chain 1 does not answer",
+        "chain 1": "chain 1 does not answer: RPC 1 of 1 cannot be reached",
     }
     assert {"sandbox", "database"} <= set(_findings(ended))
 
@@ -98,6 +98,18 @@ def test_a_chain_that_is_another_is_found(owner: Path, change: tuple[str, str], 
     file.write_text(file.read_text().replace(*change))
     (found,) = _bad(cove("doctor", "--json", cwd=owner)).values()
     assert seen in found["seen"]
+
+
+def test_each_node_of_a_chain_is_shown_by_its_place(owner: Path, rpc: str) -> None:
+    file = owner / "cove.toml"
+    file.write_text(file.read_text().replace(f'"{rpc}"', f'["http://127.0.0.1:1/{RPC_TOKEN}", "{rpc}"]'))
+    ended = cove("doctor", "--json", cwd=owner)
+    bad = _bad(ended)
+    assert list(bad) == ["chain 8996, RPC 1 of 2"]
+    assert bad["chain 8996, RPC 1 of 2"]["seen"] == "RPC 1 of 2 cannot be reached."
+    found = _findings(ended)
+    assert found["chain 8996"]["ok"]
+    assert found["chain 8996, RPC 2 of 2"]["seen"].startswith("answers, newest block ")
 
 
 def test_a_dead_database_hides_nothing_else(owner: Path) -> None:

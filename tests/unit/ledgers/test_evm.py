@@ -67,6 +67,7 @@ FIELDS = (
     "address",
     "logIndex",
     "number",
+    "hash",
     "timestamp",
 )
 HEX = st.one_of(
@@ -116,7 +117,8 @@ def good_receipt() -> dict[str, object]:
 
 def answering(receipt: object, head: object = "0x7", block: object = None) -> Callable[[str], object]:
     block = {"timestamp": "0x10", "number": "0x5"} if block is None else block
-    return {"eth_getTransactionReceipt": receipt, "eth_blockNumber": head, "eth_getBlockByHash": block}.get
+    newest = {"timestamp": "0x20", "number": head, "hash": "0x" + "77" * 32}
+    return {"eth_getTransactionReceipt": receipt, "eth_getBlockByNumber": newest, "eth_getBlockByHash": block}.get
 
 
 async def test_a_good_receipt_is_read() -> None:
