@@ -23,6 +23,7 @@ from cove.core.fees import packed_fee, provider_data
 from cove.crypto.box import KeyVault
 from cove.crypto.keys import Account, keccak, recover
 from cove.ledgers.devchain import DevChain
+from cove.ledgers.devjson import DEV_CHAIN_ID
 from cove.ledgers.evm import EvmLedger
 from cove.metadata.onchain import OnChainMetadata
 
@@ -107,14 +108,14 @@ class Ocean:
         }
 
 
-def make_ocean() -> Ocean:
-    """Build the chain and deploy everything."""
-    return asyncio.run(make_ocean_here())
+def make_ocean(chain_id: int = DEV_CHAIN_ID) -> Ocean:
+    """Build the chain and deploy everything; addresses are the same on each chain."""
+    return asyncio.run(make_ocean_here(chain_id))
 
 
-async def make_ocean_here() -> Ocean:
+async def make_ocean_here(chain_id: int = DEV_CHAIN_ID) -> Ocean:
     """Build a chain of one's own in a running loop; whoever made it closes it."""
-    chain = DevChain()
+    chain = DevChain(chain_id=chain_id)
     keys = [account.private_key for account in chain.accounts]
     publisher, consumer, stranger = (Wallet(keys[number], chain) for number in (0, 2, 3))
     addresses = await deploy_ocean(publisher)

@@ -21,7 +21,7 @@ from cove.core.job import InputAsset, SealedFiles
 from cove.crypto.keys import checksum as checksummed
 from cove.jobs import provisioning
 from cove.jobs.consent import consent
-from cove.jobs.orders import find_asset
+from cove.jobs.orders import asset_of_any, find_asset
 from cove.jobs.parts import Parts
 from cove.sources import source_for, type_of
 from cove.sources.copying import hash_of
@@ -126,16 +126,12 @@ class AccessService:
 
         Raises:
             NotFound: There is no such asset, or its owner took it out of use: what decrypt refuses is not told here.
+            Unavailable: A chain that may know it does not answer.
         """
-        for metadata in self._parts.metadata.values():
-            try:
-                asset = await metadata.asset(did)
-            except NotFound:
-                continue
-            if asset.state not in NFT_READABLE_STATES:
-                raise NotFound(f"The asset's state ({asset.state}) does not allow to show it.")
-            return ddo.served_document(asset)
-        raise NotFound("There is no such asset.")
+        asset = await asset_of_any(tuple(self._parts.metadata.values()), did)
+        if asset.state not in NFT_READABLE_STATES:
+            raise NotFound(f"The asset's state ({asset.state}) does not allow to show it.")
+        return ddo.served_document(asset)
 
     async def check_document(self, plain: bytes) -> bytes:
         """See that a DDO could be read here once it is published, and give its sha256.

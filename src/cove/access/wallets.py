@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from cove.core.errors import TooMany
+from cove.core.errors import TooMany, Unavailable
 from cove.ports import Clock, Ledger
 
 _QUESTIONS_AT_ONCE: Final = 4
@@ -58,14 +58,20 @@ class Wallets:
             return False
         if not 0 < len(raw) <= _LONGEST_BYTES:
             return False
+        missing: Unavailable | None = None
         for chain, ledger in self._ledgers.items():
             if self._is_plain(chain, account):
                 continue
             if self._open.locked():
                 raise TooMany("Too many signatures of contract wallets are being checked.", retry_after=1)
-            async with self._open:
-                if await self._signed_on(ledger, account, message, raw):
-                    return True
+            try:
+                async with self._open:
+                    if await self._signed_on(ledger, account, message, raw):
+                        return True
+            except Unavailable as problem:  # the wallet may be on another chain
+                missing = problem
+        if missing is not None:
+            raise missing
         return False
 
     async def _signed_on(self, ledger: Ledger, account: str, message: str, raw: bytes) -> bool:

@@ -114,6 +114,9 @@ class OrderTerms:
     confirmations: int = 1
     #: Who must be the order's consumer as well, whoever of the two the caller is; empty: it does not matter.
     holder: str = ""
+    #: Token that the environment's fee must be paid in; empty takes any. A fee's signature names no chain, so without
+    #: this a fee that was quoted for one chain could be paid on another, in whatever stands at that address there.
+    fee_token: str = ""
     #: True for compute: the paid period starts with the block (plus 90 s), not with the quote.
     compute: bool = True
 
@@ -274,6 +277,8 @@ def _environment_fee(purchase: _Purchase, receipt: Receipt, terms: OrderTerms, n
     event = purchase.fee
     if event is None or not (_same(event.fee_address, terms.provider) and _same(event.signer, terms.provider)):
         raise _unpaid("The order carries no fee that this provider signed.")
+    if event.amount and terms.fee_token and not _same(event.fee_token, terms.fee_token):
+        raise _unpaid("The fee was paid in another token than this environment's on this chain.")
     timestamp = _quoted_at(event.provider_data, terms)
     if timestamp is None:
         raise _unpaid("The fee was signed for another environment, datatoken or service.")

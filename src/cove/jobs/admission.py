@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cove.core.asset import Asset
 from cove.core.container import check_container, check_environment
 from cove.core.ddo import public_document
 from cove.core.environment import Environment
-from cove.core.errors import CoveError, DataMissing, Refused, TooMany
+from cove.core.errors import CoveError, DataMissing, NotFound, Refused, TooMany
 from cove.core.job import Container, InputAsset, Package, PeerFiles, SealedFiles
 from cove.core.json_form import members
 from cove.core.parameters import fill
@@ -24,7 +25,7 @@ from cove.core.trust import (
     needs_files_checksum,
 )
 from cove.jobs import elsewhere, looks, provisioning
-from cove.jobs.orders import Priced, find_asset
+from cove.jobs.orders import Priced, asset_of_any, no_asset
 from cove.jobs.parts import Parts
 from cove.jobs.requests import AssetRequest, RawAlgorithm
 from cove.sources.copying import hash_of
@@ -77,6 +78,7 @@ async def admit(
         Invalid: A consumer parameter is missing or wrong.
         Unavailable: The chain does not answer.
     """
+    assets = await _assets(parts, datasets, None if raw is not None else algorithm)
     if raw is not None:
         tried, container = _raw_algorithm(raw), _raw_container(raw)
         priced_algorithm = None
@@ -84,7 +86,7 @@ async def admit(
     else:
         if algorithm is None or not algorithm.document_id:
             raise Refused("algorithm", "missing_meta_documentId")
-        priced_algorithm = await _algorithm(parts, consumer, algorithm, need_orders=need_orders)
+        priced_algorithm = _algorithm(assets, consumer, algorithm, need_orders=need_orders)
         container = _published_container(priced_algorithm.asset)
         tried = AlgorithmOnTrial(
             priced_algorithm.asset.did,
@@ -96,7 +98,7 @@ async def admit(
         if need_orders:
             algorithm_input, custom_data = _algorithm_values(priced_algorithm, algorithm_input, custom_data)
     priced = [
-        await _dataset(parts, consumer, request, position, need_orders=need_orders)
+        _dataset(assets, consumer, request, position, need_orders=need_orders)
         for position, request in enumerate(datasets)
     ]
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
@@ -147,9 +149,36 @@ def field_of(position: int) -> str:
     return "dataset" if position == 0 else f"datasets[{position}]"
 
 
-async def _algorithm(parts: Parts, consumer: str, request: AssetRequest, *, need_orders: bool) -> Priced:
-    did = request.document_id or ""
-    asset = await find_asset(parts, did, "algorithm")
+_Found = Mapping[str, Asset | CoveError]
+"""What is known of each DID of a request."""
+
+
+async def _assets(parts: Parts, datasets: tuple[AssetRequest, ...], algorithm: AssetRequest | None) -> _Found:
+    """Look everything up at once; what could not be found is told when its turn to be checked comes."""
+    requests = datasets if algorithm is None else (algorithm, *datasets)
+    dids = list(dict.fromkeys(request.document_id for request in requests if request.document_id))
+    stores = tuple(parts.metadata.values())
+    found = await asyncio.gather(*(asset_of_any(stores, did) for did in dids), return_exceptions=True)
+    known: dict[str, Asset | CoveError] = {}
+    for did, one in zip(dids, found, strict=True):
+        if not isinstance(one, Asset | CoveError):
+            raise one
+        known[did] = one
+    return known
+
+
+def _asset(assets: _Found, did: str, field: str) -> Asset:
+    match assets[did]:
+        case Asset() as asset:
+            return asset
+        case NotFound():
+            raise no_asset(field)
+        case problem:
+            raise problem
+
+
+def _algorithm(assets: _Found, consumer: str, request: AssetRequest, *, need_orders: bool) -> Priced:
+    asset = _asset(assets, request.document_id or "", "algorithm")
     if asset.type != "algorithm" or asset.algorithm is None:
         raise Refused("algorithm", "not_algo")
     service = asset.service(request.service_id) if request.service_id else None
@@ -161,7 +190,7 @@ async def _algorithm(parts: Parts, consumer: str, request: AssetRequest, *, need
     return Priced("algorithm", asset, service, request.order_tx)
 
 
-async def _dataset(parts: Parts, consumer: str, request: AssetRequest, position: int, *, need_orders: bool) -> Priced:
+def _dataset(assets: _Found, consumer: str, request: AssetRequest, position: int, *, need_orders: bool) -> Priced:
     field = field_of(position)
     if not request.document_id:
         raise Refused(f"{field}.documentId", "missing")
@@ -169,7 +198,7 @@ async def _dataset(parts: Parts, consumer: str, request: AssetRequest, position:
         raise Refused(f"{field}.transferTxId", "missing")
     if not request.service_id:
         raise Refused(f"{field}.serviceId", "missing")
-    asset = await find_asset(parts, request.document_id, field)
+    asset = _asset(assets, request.document_id, field)
     service = asset.service(request.service_id)
     if service is None:
         raise Refused(f"{field}.serviceId", "not_found")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from cove.core.asset import Asset, Service
 from cove.core.environment import Environment
-from cove.core.errors import NotFound, Refused
+from cove.core.errors import NotFound, Refused, Unavailable
 from cove.core.fees import fee_amount
 from cove.core.order import Order, OrderTerms, Receipt, check, reused_order_tx
 from cove.jobs.parts import Parts
-from cove.ports import Ledger
+from cove.ports import MetadataStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,48 @@ def dotted(field: str, name: str) -> str:
     return f"{field}.{name}" if field else name
 
 
+async def asset_of_any(stores: Sequence[MetadataStore], did: str) -> Asset:
+    """Give a published asset from whichever chain has it; a DID does not say of which chain it is.
+
+    The store that gave it before is asked alone, the others all at once and only when that fails. So a chain that does
+    not answer is in the way of its own assets, and of a DID that no other chain knows.
+
+    Raises:
+        NotFound: No chain knows it.
+        Unavailable: No chain that answers knows it, and another one does not answer.
+    """
+    known = [store for store in stores if store.knows(did)]
+    for store in known:
+        try:
+            return await store.asset(did)
+        except NotFound:
+            continue
+    asking = [asyncio.create_task(_found_in(store, did)) for store in stores if store not in known]
+    missing: Unavailable | None = None
+    try:
+        for answer in asyncio.as_completed(asking):
+            match await answer:
+                case Asset() as asset:
+                    return asset
+                case Unavailable() as problem:
+                    missing = problem
+                case None:
+                    pass
+    finally:
+        for task in asking:
+            task.cancel()
+    raise missing or NotFound("There is no such asset.", hint="Publish it first, or check the DID.")
+
+
+async def _found_in(store: MetadataStore, did: str) -> Asset | Unavailable | None:
+    try:
+        return await store.asset(did)
+    except NotFound:
+        return None
+    except Unavailable as problem:
+        return problem
+
+
 async def find_asset(parts: Parts, did: str, field: str) -> Asset:
     """Give a published asset of any chain.
 
@@ -43,14 +87,15 @@ async def find_asset(parts: Parts, did: str, field: str) -> Asset:
         Refused: ``did_not_found`` under the field.
         Unavailable: A chain that may know it does not answer.
     """
-    for metadata in parts.metadata.values():
-        try:
-            return await metadata.asset(did)
-        except NotFound:
-            continue
-    raise Refused(
-        f"{field}.documentId" if field else "documentId", "did_not_found", hint="Publish the asset, or check the DID."
-    )
+    try:
+        return await asset_of_any(tuple(parts.metadata.values()), did)
+    except NotFound:
+        raise no_asset(field) from None
+
+
+def no_asset(field: str) -> Refused:
+    """Give the refusal of a DID that no chain knows."""
+    return Refused(dotted(field, "documentId"), "did_not_found", hint="Publish the asset, or check the DID.")
 
 
 async def verify(parts: Parts, consumer: str, item: Priced, environment: Environment | None) -> Order:
@@ -69,20 +114,7 @@ async def verify(parts: Parts, consumer: str, item: Priced, environment: Environ
         Refused: ``<field>.serviceId: order_invalid``, or ``order: fees_not_paid``.
         Unavailable: The chain does not answer.
     """
-    ledger = parts.ledgers[item.asset.chain_id]
-    if not item.order_tx:
-        raise Refused(item.under("transferTxId"), "missing")
-    receipt = await ledger.receipt(item.order_tx)
-    if receipt is None or not await ledger.has_datatoken(item.asset.nft, item.service.datatoken):
-        raise Refused(item.under("serviceId"), "order_invalid", hint="The chain knows no such order.")
-    terms = _terms(parts, consumer, item, environment)
-    first = await _first_of(ledger, receipt, terms)
-    try:
-        return check(receipt, terms, parts.clock.now(), first)
-    except Refused as problem:
-        if problem.field == "order":
-            raise
-        raise Refused(item.under(problem.field), problem.reason, hint=problem.hint) from None
+    return _judge(parts, item, await _facts(parts, consumer, item, environment))
 
 
 async def verify_all(
@@ -90,22 +122,27 @@ async def verify_all(
 ) -> tuple[tuple[Order, ...], Order]:
     """Give the good orders of all items, and the one among them that pays for the environment.
 
+    The chain is asked about all of them at once; the first item that is not good is the one that is refused.
+
     Raises:
         Refused: An order is not good, or none paid for the environment.
     """
+    asked = [_facts(parts, consumer, item, None if item.elsewhere else environment) for item in items]
+    known = await asyncio.gather(*asked, return_exceptions=True)
     orders: list[Order] = []
     paying: Order | None = None
-    unpaid = Refused("order", "fees_not_paid", hint="Ask initializeCompute, then order with the fee it gives.")
-    for item in items:
+    for item, facts in zip(items, known, strict=True):
+        if isinstance(facts, BaseException):
+            raise facts
         if item.elsewhere:
-            orders.append(await verify(parts, consumer, item, None))
+            orders.append(_judge(parts, item, facts))
             continue
         try:
-            order = await verify(parts, consumer, item, environment)
+            order = _judge(parts, item, facts)
         except Refused as problem:
             if problem.field != "order":
                 raise
-            orders.append(await verify(parts, consumer, item, None))
+            orders.append(_judge(parts, item, replace(facts, terms=replace(facts.terms, environment=None))))
             continue
         orders.append(order)
         if await _pays(parts, item, order, environment) and (
@@ -113,8 +150,43 @@ async def verify_all(
         ):
             paying = order
     if paying is None:
-        raise unpaid
+        raise Refused("order", "fees_not_paid", hint="Ask initializeCompute, then order with the fee it gives.")
     return tuple(orders), paying
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the chain says of an item's order, to be judged by these terms."""
+
+    terms: OrderTerms
+    receipt: Receipt
+    #: The transaction that a reuse points to.
+    first: Receipt | None
+
+
+async def _facts(parts: Parts, consumer: str, item: Priced, environment: Environment | None) -> _Facts:
+    if not item.order_tx:
+        raise Refused(item.under("transferTxId"), "missing")
+    ledger = parts.ledgers[item.asset.chain_id]
+    receipt, deployed = await asyncio.gather(
+        ledger.receipt(item.order_tx), ledger.has_datatoken(item.asset.nft, item.service.datatoken)
+    )
+    if receipt is None or not deployed:
+        raise Refused(
+            item.under("serviceId"), "order_invalid", hint=f"Chain {item.asset.chain_id} knows no such order."
+        )
+    terms = _terms(parts, consumer, item, environment)
+    reused = reused_order_tx(receipt, terms)
+    return _Facts(terms, receipt, None if reused is None else await ledger.receipt(reused))
+
+
+def _judge(parts: Parts, item: Priced, facts: _Facts) -> Order:
+    try:
+        return check(facts.receipt, facts.terms, parts.clock.now(), facts.first)
+    except Refused as problem:
+        if problem.field == "order":
+            raise
+        raise Refused(item.under(problem.field), problem.reason, hint=problem.hint) from None
 
 
 async def _pays(parts: Parts, item: Priced, order: Order, environment: Environment) -> bool:
@@ -124,11 +196,6 @@ async def _pays(parts: Parts, item: Priced, order: Order, environment: Environme
     ledger = parts.ledgers[item.asset.chain_id]
     decimals = await ledger.token_decimals(environment.fee_token(item.asset.chain_id))
     return order.fee_amount >= fee_amount(order.fee_seconds, environment.price_per_minute, decimals) > 0
-
-
-async def _first_of(ledger: Ledger, receipt: Receipt, terms: OrderTerms) -> Receipt | None:
-    reused = reused_order_tx(receipt, terms)
-    return await ledger.receipt(reused) if reused is not None else None
 
 
 def _terms(parts: Parts, consumer: str, item: Priced, environment: Environment | None) -> OrderTerms:
@@ -142,4 +209,5 @@ def _terms(parts: Parts, consumer: str, item: Priced, environment: Environment |
         environment=None if environment is None else environment.id,
         holder=parts.vault.address if item.elsewhere else "",
         confirmations=parts.confirmations[item.asset.chain_id],
+        fee_token="" if environment is None else environment.fee_token(item.asset.chain_id),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from typing import Final
 
 import httpx2
@@ -18,6 +19,7 @@ _DID: Final = re.compile(r"did:op:[0-9a-f]{64}\Z")
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _NO_STATE: Final = 0
+_REMEMBERED: Final = 10_000
 
 
 class AquariusMetadata:
@@ -32,7 +34,12 @@ class AquariusMetadata:
 
     def __init__(self, base_url: str, *, timeout: float = 15.0) -> None:
         self._url = f"{base_url.rstrip('/')}/api/aquarius/assets/ddo/"
+        self._known: OrderedDict[str, None] = OrderedDict()
         self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+
+    def knows(self, did: str) -> bool:
+        """Say whether the cache gave this asset before; it asks nobody, so False says nothing."""
+        return did.lower() in self._known
 
     async def asset(self, did: str) -> Asset:
         """Give an asset.
@@ -62,6 +69,9 @@ class AquariusMetadata:
             raise NotFound(f"What was published under this DID is no valid DDO: {field} is wrong.") from None
         if asset.did != did:
             raise NotFound("The metadata cache has another asset under this DID.")
+        self._known[did] = None
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
         return asset
 
     async def close(self) -> None:

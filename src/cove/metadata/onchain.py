@@ -72,6 +72,10 @@ class OnChainMetadata:
         self._cached_bytes = 0
         self._facts: OrderedDict[str, tuple[float, NftFacts | None]] = OrderedDict()
 
+    def knows(self, did: str) -> bool:
+        """Say whether an event of the asset was read already; it asks nobody, so False says nothing."""
+        return did.lower() in self._places
+
     async def asset(self, did: str) -> Asset:
         """Give an asset, with its NFT's owner and state of the last few seconds.
 

@@ -108,6 +108,10 @@ class Ledger(Protocol):
 class MetadataStore(Protocol):
     """Knows published assets."""
 
+    def knows(self, did: str) -> bool:
+        """Say whether this store has seen the asset already; it asks nobody, so False says nothing."""
+        ...
+
     async def asset(self, did: str) -> Asset:
         """Give an asset.
 

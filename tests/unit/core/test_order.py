@@ -37,7 +37,7 @@ QUOTED = 1_000_000
 BLOCK = QUOTED + 40
 TX = "0x" + "0f" * 32
 REUSE_TX = "0x" + "e1" * 32
-TERMS = OrderTerms(DATATOKEN, "service", 1, 3600, USER, PROVIDER, "env")
+TERMS = OrderTerms(DATATOKEN, "service", 1, 3600, USER, PROVIDER, "env", fee_token=TOKEN)
 STARTED = OrderStarted(DATATOKEN, 0, USER, USER, ONE_DATATOKEN, 1, BLOCK)
 FEE = ProviderFeePaid(
     DATATOKEN,
@@ -140,6 +140,15 @@ def test_what_does_not_pay_the_fee_is_refused(fee: ProviderFeePaid) -> None:
     spoiled = replace(RECEIPT, fees=(fee,))
     assert refusal(spoiled) == UNPAID
     assert check(spoiled, replace(TERMS, environment=None), BLOCK).fee_amount == 0
+
+
+def test_a_fee_in_the_token_of_another_chain_does_not_pay_here() -> None:
+    paid = tuple(replace(event, address=OTHER_TOKEN) if event.address == TOKEN else event for event in TRANSFERS)
+    elsewhere = replace(RECEIPT, fees=(replace(FEE, fee_token=OTHER_TOKEN),), transfers=paid)
+    assert refusal(elsewhere) == UNPAID
+    assert check(elsewhere, replace(TERMS, fee_token=OTHER_TOKEN.upper().replace("0X", "0x")), BLOCK).fee_amount == 100
+    nothing = replace(RECEIPT, fees=(replace(FEE, fee_token=OTHER_TOKEN, amount=0),))
+    assert check(nothing, TERMS, BLOCK).fee_amount == 0
 
 
 @pytest.mark.parametrize(
