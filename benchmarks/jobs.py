@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import http.client
 import json
 import secrets
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
+from _anvil import served
 from _bare import ALGORITHM, TABLE, Bare
-from _parts import MEBIBYTE, Serving, cove, free_port
+from _parts import MEBIBYTE, Serving, cove
 
 from cove.client import Signer
 from cove.client.market import (
@@ -171,32 +168,6 @@ id = "default"
 path = "{folder}/data"
 publishers = ["{chain.accounts[0].address}"]
 """
-
-
-@contextlib.contextmanager
-def served(chain: DevChain) -> Iterator[str]:
-    """Let the chain answer over HTTP, from a thread of this process."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        assert scope["type"] == "http"
-        body = b""
-        while (message := await receive())["type"] == "http.request":
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        answer = json.dumps(await chain.exchange(json.loads(body))).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": answer})
-
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -15,7 +15,6 @@ from eth_utils.address import to_checksum_address
 
 _WORD: Final = 32
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
-_ADDRESS_TYPES: Final = frozenset({"address"})
 
 
 class BadAnswer(Exception):
@@ -30,10 +29,15 @@ class Event:
     fields: tuple[tuple[str, str, bool], ...]
     #: keccak of the signature, ``0x`` lower case.
     topic: str = field(init=False, default="")
+    _indexed: tuple[tuple[str, str], ...] = field(init=False, default=(), repr=False)
+    _plain: tuple[tuple[str, str], ...] = field(init=False, default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Hash the signature once."""
         object.__setattr__(self, "topic", "0x" + keccak(self.signature.encode()).hex())
+        for name, wanted in (("_indexed", True), ("_plain", False)):
+            fields = tuple((name, kind) for name, kind, indexed in self.fields if indexed is wanted)
+            object.__setattr__(self, name, fields)
 
     @property
     def signature(self) -> str:
@@ -49,21 +53,52 @@ class Event:
             log: As JSON-RPC gives it, ``topics`` and ``data`` already checked to be hex.
         """
         topics, data = log["topics"], log["data"]
-        indexed = [(name, kind) for name, kind, is_indexed in self.fields if is_indexed]
-        plain = [(name, kind) for name, kind, is_indexed in self.fields if not is_indexed]
-        if not topics or topics[0].lower() != self.topic or len(topics) != len(indexed) + 1:
+        if not topics or topics[0].lower() != self.topic or len(topics) != len(self._indexed) + 1:
             return None
         try:
-            values = decode([kind for _, kind in plain], bytes.fromhex(data[2:]))
-            found = {name: value for (name, _), value in zip(plain, values, strict=True)}
-            for (name, kind), topic in zip(indexed, topics[1:], strict=True):
-                (found[name],) = decode([kind], bytes.fromhex(topic[2:]))
+            found = _values(self._plain, bytes.fromhex(data[2:]))
+            return found | _values(self._indexed, bytes.fromhex("".join(topic[2:] for topic in topics[1:])))
         except (DecodingError, ValueError, OverflowError):
             return None
-        for name, kind, _ in self.fields:
-            if kind in _ADDRESS_TYPES:
-                found[name] = checksum(found[name])
-        return found
+
+
+def _values(fields: tuple[tuple[str, str], ...], data: bytes) -> dict[str, Any]:
+    """Decode fields that stand one after the other.
+
+    Fields of one word are read here, since a general codec took most of the time of reading a receipt.
+
+    Raises:
+        ValueError: The data is not of these fields; the codec has errors of its own.
+    """
+    if any(kind not in _WORDS for _, kind in fields):
+        values = decode([kind for _, kind in fields], data)
+        return {
+            name: checksum(value) if kind == "address" else value
+            for (name, kind), value in zip(fields, values, strict=True)
+        }
+    if len(data) < _WORD * len(fields):
+        raise ValueError("there are too few words")
+    return {name: _WORDS[kind](data[_WORD * place : _WORD * (place + 1)]) for place, (name, kind) in enumerate(fields)}
+
+
+def _address_of(word: bytes) -> str:
+    if any(word[:12]):
+        raise ValueError("an address was expected")
+    return checksum("0x" + word[12:].hex())
+
+
+def _byte_of(word: bytes) -> int:
+    if any(word[:31]):
+        raise ValueError("a number below 256 was expected")
+    return word[31]
+
+
+_WORDS: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "address": _address_of,
+    "uint256": int.from_bytes,
+    "uint8": _byte_of,
+    "bytes32": bytes,
+}
 
 
 ORDER_STARTED: Final = Event(

@@ -186,7 +186,7 @@ class _Question:
         """Set aside the nodes that keep silent since a moment or longer, and wait for no node any more."""
         for node, asked_at in self._asked.values():
             if asked_at <= moment:
-                self._nodes.set_aside(node, NodeFailure(self._nodes.part, _SILENT))
+                self._nodes.suspect(node, NodeFailure(self._nodes.part, _SILENT), self._patience)
         self._hang_up()
 
     def _hang_up(self) -> None:

@@ -77,6 +77,8 @@ class Node:
     head_seen_at: float = float("-inf")
     #: Bad probes in a row.
     failures: int = 0
+    #: When it answered any call last.
+    answered_at: float = float("-inf")
     #: Calls in a row that it refused for their rate.
     refusals: int = 0
     paused_at: float = float("-inf")
@@ -150,6 +152,14 @@ class Nodes:
     def answered(self, node: Node) -> None:
         """Note that a node answered a call."""
         node.refusals = 0
+        node.answered_at = self.now()
+
+    def suspect(self, node: Node, failure: NodeFailure, patience: float) -> None:
+        """See to a node that keeps silent on a call: one that answers others meanwhile is busy, and only probed."""
+        if self.now() - node.answered_at < patience:
+            self._probe(node)
+        else:
+            self.set_aside(node, failure)
 
     def down(self) -> Unavailable:
         """Give the failure of the whole chain, which says what each node does."""

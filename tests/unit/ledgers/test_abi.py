@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from eth_abi import encode
+from eth_abi import decode, encode
+from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,36 @@ def test_no_data_makes_reading_fail(topics: list[bytes], data: bytes, event: abi
     log = {"topics": [event.topic, *("0x" + raw.hex() for raw in topics)], "data": "0x" + data.hex()}
     found = event.read(log)
     assert found is None or set(found) == {name for name, _, _ in event.fields}
+
+
+WORDS = st.one_of(
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=20, max_size=20).map(lambda raw: raw.rjust(32, b"\0")),
+    st.integers(0, 300).map(lambda number: number.to_bytes(32)),
+)
+
+
+@given(
+    st.lists(WORDS, max_size=3),
+    st.lists(WORDS, max_size=9).map(b"".join),
+    st.binary(max_size=3),
+    st.sampled_from([event for events in EVENTS.values() for event in events]),
+)
+def test_logs_are_read_as_the_codec_reads_them(words: list[bytes], data: bytes, rest: bytes, event: abi.Event) -> None:
+    log = {"topics": [event.topic, *("0x" + word.hex() for word in words)], "data": "0x" + (data + rest).hex()}
+    indexed = [(name, kind) for name, kind, is_indexed in event.fields if is_indexed]
+    plain = [(name, kind) for name, kind, is_indexed in event.fields if not is_indexed]
+    try:
+        found = dict(zip([name for name, _ in plain], decode([kind for _, kind in plain], data + rest), strict=True))
+        for (name, kind), word in zip(indexed, words, strict=True):
+            (found[name],) = decode([kind], word)
+    except (DecodingError, ValueError, OverflowError):
+        assert event.read(log) is None
+        return
+    addresses = {name for name, kind, _ in event.fields if kind == "address"}
+    assert event.read(log) == {
+        name: abi.checksum(value) if name in addresses else value for name, value in found.items()
+    }
 
 
 def test_a_length_that_is_not_there_is_refused_at_once() -> None:

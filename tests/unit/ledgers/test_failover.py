@@ -147,6 +147,27 @@ async def test_a_silent_node_holds_a_call_for_its_patience_alone_and_further_cal
     assert loop.time() - began < LIMITS.patience
 
 
+async def test_a_node_that_answers_others_is_busy_and_not_set_aside() -> None:
+    class Busy(Scripted):
+        async def call(self, method: str, params: Sequence[object] = ()) -> object:
+            if method == "slow":
+                await asyncio.Event().wait()
+            return await super().call(method, params)
+
+    nodes = [Busy("one"), Busy("two")]
+    rpc = Failover(nodes, CHAIN, limits=LIMITS)
+    await rpc.examine()
+    asking = asyncio.create_task(rpc.call("slow"))
+    while not asking.done():
+        assert await rpc.call("x") == "one"
+        await asyncio.wait([asking], timeout=LIMITS.patience / 5)
+    with pytest.raises(Unavailable):
+        await asking
+    assert await rpc.call("x") == "one"
+    assert nodes[1].calls().count("x") == 0
+    await rpc.close()
+
+
 async def test_calls_end_in_time_when_all_are_silent_and_then_at_once(chain: Chain) -> None:
     loop = asyncio.get_running_loop()
     for node in chain.nodes:
