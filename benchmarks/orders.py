@@ -143,7 +143,8 @@ def statuses(site: Site, job: str, ended: threading.Event, times: list[float]) -
 
 
 def boxes(site: Site, rounds: int) -> None:
-    document = secrets.token_bytes(DOCUMENT_BYTES // 2).hex().encode()
+    padding = secrets.token_hex((DOCUMENT_BYTES - len(site.dataset.document)) // 2)
+    document = json.dumps({**site.dataset.ddo, "padding": padding}, separators=(",", ":")).encode()
     seconds: dict[str, list[float]] = {"encrypt": [], "decrypt": []}
     count = 20
     for _ in range(rounds):
@@ -320,6 +321,10 @@ fee_token = "{token}"
 id = "default"
 max_jobs = 1
 price_per_minute = "0.1"
+[limits]
+client = 0
+address = 0
+outside = 0
 [local.data]
 path = "{folder}/data"
 publishers = ["*"]
