@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from cove.access.limits import Limits
 from cove.core.consent import Action, Question
 from cove.core.errors import DataMissing, Refused, Unavailable
 from cove.core.files import FileFacts, FileObject
@@ -61,12 +60,10 @@ class DownloadService:
 
     Args:
         parts: What the house is made of.
-        limits: Whose threads look at files before anything is paid.
     """
 
-    def __init__(self, parts: Parts, limits: Limits) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._limits = limits
 
     async def initialize(self, request: FileRequest, valid_until: int) -> Quote:
         """Say what an order of the service needs: the provider's fee, or nothing where the named order is still good.
@@ -88,7 +85,8 @@ class DownloadService:
         request = replace(request, userdata=fill(wishes, request.userdata, "userdata"))
         file = await self._file(item, request)
         await self._consent(Action.INITIALIZE, item, request)
-        if not (await self._limits.in_thread(source_for(file, self._parts.sources).info, file)).valid:
+        source = source_for(file, self._parts.sources)
+        if not (await self._parts.looks.run(lambda: source.info(file))).valid:
             raise Refused("fileIndex", "file_unavailable", hint="The provider cannot reach the file now.")
         if item.order_tx is not None:
             try:

@@ -6,21 +6,16 @@ anybody could use another's budget up. Everything is kept in memory, within a bo
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from cove.core import rates
 from cove.core.errors import RateLimited, TooMany
 from cove.core.rates import Rate
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 MOST_KEPT: Final = 16_384
 """Callers of whom a table keeps more than it may have to: twice as many at the most."""
@@ -152,11 +147,6 @@ class Limits:
         self._asking = AtOnce(options.outside_at_once, share)
         #: Of live logs, by account.
         self.streams = AtOnce(options.log_streams * _STREAMING_ACCOUNTS, options.log_streams)
-        self._lookers = ThreadPoolExecutor(options.outside_at_once, "cove-look")
-
-    def close(self) -> None:
-        """Let go of the threads, once each has ended what it does."""
-        self._lookers.shutdown(wait=False, cancel_futures=True)
 
     def request(self, client: str) -> None:
         """Count a request.
@@ -224,13 +214,6 @@ class Limits:
         with self._looking.one(client):
             self.outside(client)
             yield
-
-    async def in_thread(
-        self, work: Callable[Parameters, Result], *given: Parameters.args, **named: Parameters.kwargs
-    ) -> Result:
-        """Look at a file in a thread that is kept for it: slow sources never hold those that jobs and results need."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._lookers, lambda: work(*given, **named))
 
 
 def _refuse(waiting: int, message: str) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cove.access.limits import Limits
 from cove.core import ddo, json_form
 from cove.core.asset import NFT_READABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
@@ -19,18 +18,12 @@ from cove.core.filelist import attach_userdata, parse_file
 from cove.core.files import FileFacts, FileObject, LocalFile
 from cove.core.job import InputAsset, SealedFiles
 from cove.crypto.keys import checksum as checksummed
-from cove.jobs import provisioning
+from cove.jobs import looks, provisioning
 from cove.jobs.consent import consent
 from cove.jobs.orders import asset_of_any, find_asset
 from cove.jobs.parts import Parts
 from cove.sources import source_for, type_of
 from cove.sources.copying import hash_of
-
-MAX_CHECKSUM_BYTES = 1 << 30
-"""Larger files are not hashed for fileinfo: an anonymous caller must not cost us hours of reading."""
-
-LOOK_SECONDS = 60.0
-"""For all files of one fileinfo; what was not looked at by then is not valid. One wait for a source may come on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +48,11 @@ class AccessService:
 
     Args:
         parts: What the house is made of.
-        limits: Whose threads look at files.
         decrypters: Accounts that alone may call decrypt, in lower case, beside the provider's own; empty: any account.
     """
 
-    def __init__(self, parts: Parts, limits: Limits, decrypters: frozenset[str]) -> None:
+    def __init__(self, parts: Parts, decrypters: frozenset[str]) -> None:
         self._parts = parts
-        self._limits = limits
         self._decrypters = decrypters and decrypters | {parts.vault.address.lower()}
 
     async def encrypt(self, chain_id: int, plain: bytes, *, account: str = "", passed_on: str = "") -> str:
@@ -182,17 +173,20 @@ class AccessService:
         return await self._look([file], checksum=checksum)
 
     async def _look(self, files: Sequence[FileObject], *, checksum: bool) -> list[FileFacts]:
-        until = time.monotonic() + LOOK_SECONDS
-        return [await self._limits.in_thread(self._facts, file, until, checksum=checksum) for file in files]
+        def look() -> list[FileFacts]:
+            until = time.monotonic() + looks.SECONDS
+            return [self._facts(file, until, checksum=checksum) for file in files]
+
+        return await self._parts.looks.run(look)
 
     def _facts(self, file: FileObject, until: float, *, checksum: bool) -> FileFacts:
         if time.monotonic() > until:
             return FileFacts(valid=False, type=type_of(file))
         facts = source_for(file, self._parts.sources).info(file)
-        if not (checksum and facts.valid) or (facts.content_length or 0) > MAX_CHECKSUM_BYTES:
+        if not (checksum and facts.valid) or (facts.content_length or 0) > looks.MAX_BYTES:
             return facts
         try:
-            return replace(facts, checksum=hash_of(self._parts.sources, file, MAX_CHECKSUM_BYTES, until=until))
+            return replace(facts, checksum=hash_of(self._parts.sources, file, looks.MAX_BYTES, until=until))
         except CoveError:
             return replace(facts, valid=False)
 

@@ -1,8 +1,8 @@
 """Looks at files for callers who have paid nothing yet (section 6.4 of the API), apart from all other work.
 
 A stranger can publish an asset, or describe a file, that lies on a server which never answers. Such a look waits in a
-thread of its own, only a few of them run at a time, and beyond a number that wait a caller is told to come back: jobs,
-downloads and results have their own threads and notice nothing.
+thread of its own, and beyond a number of them a caller is told to come back: jobs, downloads and results have their own
+threads and notice nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from cove.core.errors import TooMany
 
@@ -21,59 +21,53 @@ SECONDS: Final = 60.0
 MAX_BYTES: Final = 1 << 30
 """Larger files are not hashed for such a caller, who must not cost us hours of reading."""
 
-_AT_ONCE: Final = 8
-_WAITING: Final = 56
+_AT_ONCE: Final = 128
 _RETRY_SECONDS: Final = 5
 
 T = TypeVar("T")
 
 
 class Looks:
-    """Runs blocking looks, each in a thread that does not keep the process from ending.
+    """Runs blocking looks, each in a thread of its own that does not keep the process from ending.
 
     Args:
         at_once: How many run at a time.
-        waiting: How many more may wait for their turn.
     """
 
-    def __init__(self, at_once: int = _AT_ONCE, waiting: int = _WAITING) -> None:
-        self._turns = asyncio.Semaphore(at_once)
-        self._open = 0
-        self._most = at_once + waiting
+    def __init__(self, at_once: int = _AT_ONCE) -> None:
+        self._free = at_once
 
     async def run(self, look: Callable[[], T]) -> T:
         """Give what a look gives, or raise what it raises.
 
-        A caller that goes away leaves its look behind, and its turn is free only when that has ended.
+        A caller that goes away leaves its look behind, and its place is free only when that has ended.
 
         Raises:
-            TooMany: Too many are waiting already.
+            TooMany: Too many are under way.
         """
-        if self._open >= self._most:
+        if self._free <= 0:
             raise TooMany("Too many files are being looked at now.", retry_after=_RETRY_SECONDS)
-        self._open += 1
-        try:
-            await self._turns.acquire()
-        except asyncio.CancelledError:
-            self._open -= 1
-            raise
+        self._free -= 1
         loop = asyncio.get_running_loop()
         seen: Future[T] = Future()
         Thread(target=_look, args=(look, seen, loop, self._leave), name="cove-look", daemon=True).start()
         return await asyncio.wrap_future(seen)
 
     def _leave(self) -> None:
-        self._open -= 1
-        self._turns.release()
+        self._free += 1
 
 
 def _look(look: Callable[[], T], seen: Future[T], loop: asyncio.AbstractEventLoop, leave: Callable[[], None]) -> None:
     seen.set_running_or_notify_cancel()
+    found: T | None = None
+    problem: BaseException | None = None
     try:
         found = look()
-    except BaseException as problem:  # noqa: BLE001 - it is raised where the look was asked for
-        seen.set_exception(problem)
-    else:
-        seen.set_result(found)
+    except BaseException as raised:  # noqa: BLE001 - it is raised where the look was asked for
+        problem = raised
     with contextlib.suppress(RuntimeError):  # the service has ended meanwhile
-        loop.call_soon_threadsafe(leave)
+        loop.call_soon_threadsafe(leave)  # first, so that who is answered finds the place free
+        if problem is not None:
+            seen.set_exception(problem)
+        else:
+            seen.set_result(cast("T", found))

@@ -21,6 +21,7 @@ from cove.crypto.handles import Handles
 from cove.crypto.keys import keccak, text_digests
 from cove.crypto.tokens import Tokens
 from cove.jobs.livelogs import LiveLogs
+from cove.jobs.looks import Looks
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
@@ -84,15 +85,12 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         reconciler = Reconciler(parts)
         proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
         limits = Limits(LimitOptions(**settings.limits.model_dump()))
-        stack.callback(limits.close)
         jobs = JobService(parts, reconciler)
         cove = Cove(
             jobs=jobs,
             live_logs=LiveLogs(parts, jobs),
-            access=AccessService(
-                parts, limits, frozenset(account.lower() for account in settings.api.authorized_decrypters)
-            ),
-            downloads=DownloadService(parts, limits),
+            access=AccessService(parts, frozenset(account.lower() for account in settings.api.authorized_decrypters)),
+            downloads=DownloadService(parts),
             proofs=proofs,
             reconciler=reconciler,
             parts=parts,
@@ -174,6 +172,8 @@ def _parts(  # noqa: PLR0917 - every part once
         order_pays_again=settings.api.order_pays_again,
         gates=gates,
         public_url=settings.listen.public_url.rstrip("/"),
+        # As many as may hold a place for a look, and for a question that comes to one.
+        looks=Looks(2 * settings.limits.outside_at_once),
     )
 
 

@@ -188,7 +188,7 @@ async def years(tmp_path: Path) -> AsyncIterator[Years]:
         made = Years(house)
         parts = replace(house.cove.parts, clock=made)
         cove = replace(
-            house.cove, parts=parts, clock=made, downloads=DownloadService(parts, house.cove.limits), jobs=JobService(parts, Reconciler(parts))
+            house.cove, parts=parts, clock=made, downloads=DownloadService(parts), jobs=JobService(parts, Reconciler(parts))
         )  # fmt: skip
         transport = httpx2.ASGITransport(create_app(cove))
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove") as http:

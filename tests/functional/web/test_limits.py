@@ -40,7 +40,6 @@ def limited(site: Site, clock: Clock | None = None, **changes: int) -> Iterator[
     limits = Limits(replace(OPEN, **changes), clock or Clock())
     cove = replace(site.cove, limits=limits)
     yield Site(cove, client(cove, "198.51.100.7"))
-    limits.close()
 
 
 def client(cove: Cove, address: str) -> httpx2.AsyncClient:
@@ -228,7 +227,7 @@ async def test_few_outside_calls_are_under_way_at_one_time(slow: Slow) -> None:
 
 
 async def test_a_source_that_never_ends_is_not_read_for_ever(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cove.access.service.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("cove.jobs.looks.SECONDS", 0.3)
     body = {"type": "url", "url": slow.server.url("/endless"), "checksum": True}
     answer = await client(slow.cove, "198.51.100.7").post(FILE_INFO, json=body)
     assert [entry["valid"] for entry in answer.json()] == [False]

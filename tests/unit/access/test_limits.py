@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-import threading
 from dataclasses import replace
 
 import pytest
@@ -121,14 +119,3 @@ def test_what_finds_no_place_is_not_counted() -> None:
                 pass
         with pytest.raises(RateLimited), limits.asking("a"):
             pass
-
-
-async def test_slow_sources_hold_no_thread_that_others_need() -> None:
-    limits, gone_on = Limits(replace(OPTIONS, outside_at_once=40), Clock()), threading.Event()
-    slow = [asyncio.ensure_future(limits.in_thread(gone_on.wait, 20)) for _ in range(40)]
-    try:
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 10) == 7
-    finally:
-        gone_on.set()
-        assert all(await asyncio.gather(*slow))
-        limits.close()
