@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import re
@@ -10,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, NoReturn, Protocol, Self
 
+import httpx2
+
 from cove.core.errors import Unavailable
-from cove.ledgers.http_line import Answer, HttpLine, LineError, Target, TooLargeError
 
 MAX_ANSWER_BYTES: Final = 64 << 20
 """Largest answer of a node that is read."""
@@ -100,14 +100,12 @@ class HttpRpc:
     """
 
     def __init__(self, url: str, chain_id: int, *, timeout: float = 20.0, max_answer: int = MAX_ANSWER_BYTES) -> None:
+        self._url = url
         self._part = f"chain {chain_id}"
-        self._timeout = timeout
         self._max_answer = max_answer
         self._ids = itertools.count(1)
-        try:
-            self._line: HttpLine | None = HttpLine(Target.of(url), max_answer, MAX_CONNECTIONS)
-        except ValueError:
-            self._line = None
+        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, limits=limits)
 
     async def call(self, method: str, params: Sequence[object] = ()) -> object:
         """Call a method and give its result.
@@ -126,31 +124,27 @@ class HttpRpc:
             RpcError: The answer is too large.
             NodeFailure: The node did not answer in JSON, or says that it does not serve us now.
         """
-        if self._line is None:
-            raise NodeFailure(self._part, "has no URL that can be asked", sent=False)
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._line.post(json.dumps(body).encode())
-        except TimeoutError:
+            async with self._client.stream("POST", self._url, json=body) as answer:
+                content = await self._read(answer)
+        except httpx2.TimeoutException:
             raise NodeFailure(self._part, "does not answer in time") from None
-        except LineError as problem:
-            why = "breaks off" if problem.sent else "cannot be reached"
-            raise NodeFailure(self._part, why, sent=problem.sent) from None
-        except TooLargeError:
-            raise RpcError(TOO_LARGE, f"the answer has more than {self._max_answer} bytes") from None
-        if answer.status in _NOT_NOW:
+        except (httpx2.ConnectError, httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise NodeFailure(self._part, "cannot be reached", sent=False) from None
+        except (httpx2.HTTPError, httpx2.StreamError):
+            raise NodeFailure(self._part, "breaks off") from None
+        if answer.status_code in _NOT_NOW:
             self._raise_not_now(answer)
         try:
-            parsed: object = json.loads(answer.content)
+            parsed: object = json.loads(content)
         except (ValueError, RecursionError):
-            why = f"answered HTTP status {answer.status} and no JSON"
+            why = f"answered HTTP status {answer.status_code} and no JSON"
             raise NodeFailure(self._part, why, f"{self._part} {why}") from None
         return parsed
 
     async def close(self) -> None:
         """Let go of connections."""
-        if self._line is not None:
-            self._line.close()
+        await self._client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,12 +157,20 @@ class HttpRpc:
     def __repr__(self) -> str:
         return f"HttpRpc({self._part})"
 
-    def _raise_not_now(self, answer: Answer) -> NoReturn:
-        why, pause = f"answers HTTP status {answer.status}", None
-        if answer.status == _TOO_MANY:
-            named = answer.retry_after
+    def _raise_not_now(self, answer: httpx2.Response) -> NoReturn:
+        why, pause = f"answers HTTP status {answer.status_code}", None
+        if answer.status_code == _TOO_MANY:
+            named = answer.headers.get("Retry-After", "")
             why, pause = "limits our rate", float(named) if _SECONDS.fullmatch(named) else 0.0
         raise NodeFailure(self._part, why, f"{self._part} {why}", retry_after=pause)
+
+    async def _read(self, answer: httpx2.Response) -> bytes:
+        content = bytearray()
+        async for chunk in answer.aiter_bytes():
+            content += chunk
+            if len(content) > self._max_answer:
+                raise RpcError(TOO_LARGE, f"the answer has more than {self._max_answer} bytes")
+        return bytes(content)
 
 
 def result_of(answer: object, part: str) -> object:

@@ -215,7 +215,7 @@ class LimitSettings(_Section):
     address: int = Field(default=600, ge=0, le=_MOST_A_MINUTE)
     #: Requests of one client that cost calls to chains or other servers, or as much, and that need no order: fileinfo,
     #: initialize, initializeCompute, encrypt, decrypt, and DDOs.
-    outside: int = Field(default=240, ge=0, le=_MOST_A_MINUTE)
+    outside: int = Field(default=600, ge=0, le=_MOST_A_MINUTE)
     #: Signatures and tokens of one client that were wrong.
     failures: int = Field(default=30, ge=0, le=_MOST_A_MINUTE)
     #: Such outside calls under way at one time, to chains and to files each; one client may have a quarter of them.

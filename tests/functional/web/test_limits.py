@@ -156,7 +156,7 @@ async def test_what_costs_outside_calls_has_a_budget_of_its_own(site: Site) -> N
 async def test_a_front_end_that_polls_never_meets_the_defaults(site: Site, alice: Consumer) -> None:
     job = await site.add(owner=alice.account.address)
     assert LimitSettings() == LimitSettings(
-        client=1200, address=600, outside=240, failures=30, outside_at_once=64, log_streams=4
+        client=1200, address=600, outside=600, failures=30, outside_at_once=64, log_streams=4
     )
     for _ in range(300):
         assert (await site.http.get(COMPUTE, params={"jobId": job.id})).status_code == 200
