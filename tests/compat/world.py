@@ -167,6 +167,11 @@ rpc = "{rpc}"
 factory = "{addresses.factory}"
 fee_token = "{addresses.fee_token}"
 
+# Four clients do within a minute, from one address, what people do in a day; each alone keeps to the defaults.
+[limits]
+client = 0
+outside = 0
+
 [[environments]]
 id = "default"
 memory = "256MiB"
