@@ -119,7 +119,8 @@ def test_a_job_is_stopped_and_deleted(library: OceanPy, market: Any) -> None:
     stopped, status = answer["stopped"], answer["status"]
     assert (stopped["jobId"], stopped["stopreq"], stopped["ok"]) == (answer["job"], 1, True)
     assert (status["status"], status["statusText"]) == (70, "Job stopped")
-    assert answer["logs"] == ["begun\n"]
+    # The status says 40 from the run's beginning on, and the stop may come before the algorithm's first line.
+    assert answer["logs"] in (["begun\n"], [""])
     deleted(answer)
 
 
