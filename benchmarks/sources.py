@@ -55,6 +55,7 @@ def measure(folder: Path, port: int, size: int, rounds: int) -> None:
     for round_number in range(rounds + 1):
         for name in sorted(runs, reverse=bool(round_number % 2)):
             target.unlink(missing_ok=True)
+            os.sync()  # nobody pays for what the one before left in memory for the disk
             began = time.perf_counter()
             runs[name]()
             if round_number:  # the first round warms the caches
