@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cove.core.job import Container, Resources
 from cove.engines.sandbox import host, images, plan, seccomp
-from cove.engines.sandbox.config import ImageSource
+from cove.ports import ImageSource
 
 ALGORITHM = (
     "import json\n"

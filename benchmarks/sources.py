@@ -6,10 +6,10 @@ nginx serves the file on loopback from a folder and port of its own (Debian: ``a
 take turns, each round beginning with the other one, and the ratio is what counts: speeds of one machine say little of
 another.
 
-Each measured run follows one of the same kind that is not measured. A virtual machine gets its memory from its host when
-a page is first touched, or touched again after it was given back, and that costs more than all the copying. The kernel
-takes pages for large writes from other lists than pages for small ones, so whoever ran after the other paid for cold
-pages: Cove 2.0 s after curl, and 0.8 s after Cove, for the same work.
+Each measured run follows one of the same kind that is not measured. A virtual machine gets its memory from its host
+when a page is first touched, or touched again after it was given back, and that costs more than all the copying. The
+kernel takes pages for large writes from other lists than pages for small ones, so whoever ran after the other paid
+for cold pages: Cove 2.0 s after curl, and 0.8 s after Cove, for the same work.
 """
 
 from __future__ import annotations

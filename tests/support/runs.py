@@ -110,6 +110,14 @@ def a_run(
     )
 
 
+@dataclass
+class Told:
+    """What was told of the getting of an image."""
+
+    bytes_done: int = 0
+    bytes_total: int | None = None
+
+
 @dataclass(frozen=True)
 class Finished:
     """What came of a run."""

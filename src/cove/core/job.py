@@ -78,6 +78,8 @@ class Container:
     checksum: str = ""
     #: Command line with ``$ALGO``; empty means the image's own.
     entrypoint: str = ""
+    #: ``sha256:<hex>`` of the image that an engine made ready; empty before, and where the engine knows none.
+    digest: str = ""
 
     @property
     def reference(self) -> str:

@@ -11,7 +11,7 @@ from threading import Event
 from pydantic import ConfigDict, TypeAdapter
 
 from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpace, NotFound, StaleWrite, Unavailable
-from cove.core.job import Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
+from cove.core.job import Container, Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
 from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
 from cove.jobs import outputs, provisioning, tarball
 from cove.jobs.interruptible import Interrupted
@@ -32,6 +32,8 @@ class Progress:
     """How far the bringing of a job's data is."""
 
     stop: Event = field(default_factory=Event)
+    #: What gets the algorithm's image; None when nothing does.
+    preparing: asyncio.Task[Container] | None = None
     bytes_done: int = 0
     #: None while it is not known.
     bytes_total: int | None = None
@@ -71,19 +73,30 @@ class Steps:
 
     def interrupt(self, job_id: JobId) -> None:
         """Have a provisioning end soon, so that a wish is seen."""
-        self.provisioning[job_id].stop.set()
+        progress = self.provisioning[job_id]
+        progress.stop.set()
+        if progress.preparing is not None:
+            progress.preparing.cancel()
 
     async def provision(self, job: Job) -> Job | None:
-        """Bring every input to its place; the job goes on to SUBMITTING, or ends with a log that says what is missing.
+        """Have the image ready and bring every input to its place.
+
+        The job goes on to SUBMITTING, or ends with a log that says what is missing.
 
         None when it was interrupted.
         """
         progress = self.provisioning[job.id] = Progress()
         try:
             package = unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
-            run, digests = await asyncio.to_thread(self._provision, job, package, progress)
+            container = await self._prepare(job, package.container, progress)
+            run, digests = await asyncio.to_thread(
+                self._provision, job, replace(package, container=container), progress
+            )
         except Interrupted:
             return None
+        except ImageRefused as problem:
+            await asyncio.to_thread(self._note, job, f"image {problem.message}")
+            return _failed(job, Outcome.ALGORITHM_FAILED, "image_refused", problem.message)
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
         except AlgorithmMissing as problem:
@@ -102,6 +115,19 @@ class Steps:
             return _failed(job, Outcome.PROVIDER_FAILED, "inputs_changed", message)
         self._ready[job.id] = run
         return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
+
+    async def _prepare(self, job: Job, container: Container, progress: Progress) -> Container:
+        """Have the image ready before any data is moved: what fails, fails early."""
+        task = progress.preparing = asyncio.ensure_future(self.engine(job).prepare(container, progress))
+        try:
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and not caller.cancelling():
+                raise Interrupted from None
+            raise
+        finally:
+            progress.preparing = None
 
     def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[Run, tuple[tuple[str, str], ...]]:
         folder = self.parts.workspace(job.id)
@@ -225,7 +251,9 @@ class Steps:
             return None
 
     def _note(self, job: Job, line: str) -> None:
-        with (self.parts.workspace(job.id) / CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
+        folder = self.parts.workspace(job.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
 
 

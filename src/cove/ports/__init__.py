@@ -2,7 +2,7 @@
 
 from cove.ports.chains import Ledger, MetadataEvent, MetadataStore, NftFacts
 from cove.ports.common import Clock, Finding
-from cove.ports.engines import Collected, Engine
+from cove.ports.engines import Collected, Engine, EnginePlace, ImageSource, Preparation
 from cove.ports.gates import Gate
 from cove.ports.peers import Peers
 from cove.ports.proofs import ProofCount, ProofSink, ProofStore, SaveProof
@@ -14,9 +14,11 @@ __all__ = [
     "Clock",
     "Collected",
     "Engine",
+    "EnginePlace",
     "FileSource",
     "Finding",
     "Gate",
+    "ImageSource",
     "JobQuery",
     "JobStore",
     "Ledger",
@@ -25,6 +27,7 @@ __all__ = [
     "NftFacts",
     "NonceStore",
     "Peers",
+    "Preparation",
     "ProofCount",
     "ProofSink",
     "ProofStore",

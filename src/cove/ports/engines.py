@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from cove.core.job import Run, RunId
+from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Observation
 from cove.ports.common import Finding
 
@@ -24,6 +24,40 @@ class Collected:
     log: Path
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """What stands behind an image name in the owner's settings."""
+
+    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder.
+    kind: str
+    #: The folder; None for ``host``.
+    path: str | None = None
+    #: ``sha256:..`` that a DDO must state; empty takes any.
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlace:
+    """What an engine is made from."""
+
+    #: Name in the settings; equal to the kind unless there are several of a kind.
+    name: str
+    #: A folder of this engine's own for what it keeps on this host; not made yet.
+    folder: Path
+    #: By ``image:tag`` or by image name.
+    images: Mapping[str, ImageSource] = field(default_factory=dict)
+    #: Its table in the settings; the engine checks it and raises ``SettingsWrong``.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Preparation(Protocol):
+    """What is told how far the getting of an image is, and for people what is done just now."""
+
+    bytes_done: int
+    #: None while it is not known.
+    bytes_total: int | None
+
+
 class Engine(Protocol):
     """Runs algorithms. No method waits for a run: each starts something or looks, and returns soon.
 
@@ -38,6 +72,27 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of everything but the runs, which go on."""
+        ...
+
+    async def prepare(self, container: Container, progress: Preparation) -> Container:
+        """Have an image at hand, so that a run of it can start at once, and say exactly which one it is.
+
+        The one method that takes its time; cancelling the call ends it and leaves nothing half done. Called before
+        every submit, also when another run of the image goes on.
+
+        Args:
+            container: What the algorithm's DDO names.
+            progress: Is told how many bytes of the image are here.
+
+        Returns:
+            The container to submit: its ``digest`` names the image where the engine knows it, so that the run and a
+            restart use what was checked, whatever a tag points to by then.
+
+        Raises:
+            ImageRefused: The image is unknown or unusable, or is not what its checksum says.
+            NoSpace: The disk is full.
+            Unavailable: The registry or the engine did not answer.
+        """
         ...
 
     async def submit(self, run: Run) -> None:

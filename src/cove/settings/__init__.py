@@ -26,6 +26,7 @@ from cove.core.errors import SettingsWrong
 from cove.settings.sections import (
     ApiSettings,
     ChainSettings,
+    EngineSettings,
     EnvironmentSettings,
     HooksSettings,
     ImageSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "DEFAULT_FILE",
     "ApiSettings",
     "ChainSettings",
+    "EngineSettings",
     "EnvironmentSettings",
     "HooksSettings",
     "ImageSettings",
@@ -59,6 +61,7 @@ __all__ = [
 
 DEFAULT_FILE = "cove.toml"
 _PREFIX: Final = "COVE_"
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -80,6 +83,8 @@ class Settings(BaseSettings):
     listen: ListenSettings = ListenSettings()
     chains: tuple[ChainSettings, ...] = ()
     environments: tuple[EnvironmentSettings, ...] = (EnvironmentSettings(id="default"),)
+    #: By name; an engine that needs no settings needs no table.
+    engines: dict[str, EngineSettings] = Field(default_factory=dict)
     #: By ``image:tag`` or image name.
     images: dict[str, ImageSettings] = Field(default_factory=lambda: {"cove/host": ImageSettings()})
     local: dict[str, LocalRootSettings] = Field(default_factory=dict)
@@ -97,6 +102,14 @@ class Settings(BaseSettings):
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if len({entry.id for entry in value}) != len(value):
             msg = "each id may stand once"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("engines")
+    @classmethod
+    def _file_names(cls, value: dict[str, EngineSettings]) -> dict[str, EngineSettings]:
+        if not all(_NAME.fullmatch(name) for name in value):
+            msg = "names of engines should be of letters, digits, dots, dashes and underscores"
             raise ValueError(msg)
         return value
 

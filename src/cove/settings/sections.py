@@ -86,6 +86,7 @@ class EnvironmentSettings(_Section):
     """One compute environment."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    #: Kind of an engine, or the name of a table below ``engines``.
     engine: str = "sandbox"
     description: str = ""
     cpus: float = Field(default=1.0, gt=0)
@@ -107,6 +108,15 @@ class EnvironmentSettings(_Section):
     #: True: a job's owner may read its log while it runs. A log is an output, and this releases it as it is written, up
     #: to ``release.max_log``, before any check of the job's outputs.
     live_logs: bool = False
+
+
+class EngineSettings(BaseModel):
+    """One engine: its kind, and what that kind can be told (docs/reference/engines.md)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    #: ``sandbox``, or what another package brings; empty: the engine's name is its kind.
+    kind: str = ""
 
 
 class ImageSettings(_Section):

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from cove.core.environment import Environment
-from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
 from cove.core.weburl import own_mark
 from cove.crypto.keys import checksum, keccak
-from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
+from cove.engines import opener
 from cove.ledgers.blocking import blocking_calls
-from cove.ports import Clock, Engine, FileSource, Ledger, Vault
-from cove.settings import EnvironmentSettings, Settings
+from cove.ports import Clock, Engine, EnginePlace, FileSource, ImageSource, Ledger, Vault
+from cove.settings import EngineSettings, EnvironmentSettings, Settings
 from cove.sources.arweave import ArweaveSource
 from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
@@ -33,17 +32,19 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
     """Open every engine that an environment names; the stack closes them.
 
     Raises:
-        SettingsWrong: There is no such engine.
+        SettingsWrong: There is no such engine, or its table is wrong.
     """
+    images = {
+        image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
+        for image, source in settings.images.items()
+    }
     engines: dict[str, Engine] = {}
-    for name in {environment.engine for environment in settings.environments}:
-        if name != "sandbox":
-            raise SettingsWrong(f"There is no engine {name!r}; this version has: sandbox.")
-        images = {
-            image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
-            for image, source in settings.images.items()
-        }
-        engine = SandboxEngine(SandboxConfig(root=state / "engine", images=images))
+    for name in sorted({environment.engine for environment in settings.environments}):
+        table = settings.engines.get(name, EngineSettings())
+        # The first kind's folder has no name of its own: runs of earlier versions lie there.
+        folder = state / ("engine" if name == "sandbox" else f"engine-{name}")
+        place = EnginePlace(name, folder, images, table.model_extra or {})
+        engine = opener(table.kind or name)(place)
         stack.push_async_callback(engine.close)
         await engine.start()
         engines[name] = engine

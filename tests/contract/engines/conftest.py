@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.support.runs import Channel, Stage
 
-from cove.engines import ENGINES
-from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine, host
+from cove.engines import ENGINES, opener
+from cove.engines.sandbox import SandboxEngine, host
+from cove.ports import Engine, EnginePlace, ImageSource
 
 CHECKSUM = f"sha256:{'ab' * 32}"
 
@@ -26,8 +27,8 @@ async def sandbox(folder: Path, channel: Channel) -> AsyncIterator[Stage]:
     }
     root = folder / "engine"
 
-    def again() -> SandboxEngine:
-        return SandboxEngine(SandboxConfig(root=root, images=images))
+    def again() -> Engine:
+        return opener("sandbox")(EnginePlace("sandbox", root, images))
 
     def cripple() -> None:
         assert isinstance(stage.engine, SandboxEngine)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import pkgutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.runs import Stage, a_run, died, processes_of, traces_of
+from tests.support.runs import Stage, Told, a_run, died, processes_of, traces_of
 
 from cove.core.errors import ImageRefused, NoSpace, NotFound
 from cove.core.job import Container, Run, RunId
@@ -36,8 +35,16 @@ def test_every_engine_is_set_up_by_this_suite(stages: frozenset[str]) -> None:
     assert set(ENGINES) == stages
 
 
-async def test_the_suite_runs_what_is_registered(stage: Stage) -> None:
-    assert type(stage.engine) in {pkgutil.resolve_name(place) for place in ENGINES.values()}
+async def test_a_container_that_was_prepared_runs(stage: Stage) -> None:
+    run = a_run("say('here')")
+    container = await stage.engine.prepare(run.container, Told())
+    finished = await stage.finish(replace(run, container=container))
+    assert finished.said == "here"
+
+
+async def test_an_unknown_image_is_refused_when_it_is_prepared(stage: Stage) -> None:
+    with pytest.raises(ImageRefused, match="nowhere"):
+        await stage.engine.prepare(Container("nowhere", "1"), Told())
 
 
 # ------------------------------------------------------------------------------------------------ submit and observe

@@ -1,6 +1,19 @@
 """The embedded sandbox: bubblewrap, our own system call filter, cgroups or rlimits, and a supervisor per run."""
 
-from cove.engines.sandbox.config import ImageSource, SandboxConfig
+from cove.core.errors import SettingsWrong
+from cove.engines.sandbox.config import SandboxConfig
 from cove.engines.sandbox.engine import SandboxEngine
+from cove.ports import EnginePlace, ImageSource
 
-__all__ = ["ImageSource", "SandboxConfig", "SandboxEngine"]
+__all__ = ["ImageSource", "SandboxConfig", "SandboxEngine", "open_engine"]
+
+
+def open_engine(place: EnginePlace) -> SandboxEngine:
+    """Make the engine from its place in the settings.
+
+    Raises:
+        SettingsWrong: Its table has a field that it does not know.
+    """
+    for name in place.options:
+        raise SettingsWrong(f"engines.{place.name}.{name} is not a setting of the sandbox.")
+    return SandboxEngine(SandboxConfig(root=place.folder, images=place.images))

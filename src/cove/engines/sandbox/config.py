@@ -6,17 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class ImageSource:
-    """What stands behind an image name."""
-
-    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder.
-    kind: str
-    #: The folder; None for ``host``.
-    path: str | None = None
-    #: ``sha256:..`` that a DDO must state; empty takes any.
-    checksum: str = ""
+from cove.ports import ImageSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from cove.core.errors import NoSpace, NotFound, Unavailable
-from cove.core.job import Run, RunId
+from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Active, Exited, Missing, Observation
 from cove.engines.sandbox import host, images, plan, seccomp
 from cove.engines.sandbox.config import SandboxConfig
-from cove.ports import Collected, Finding
+from cove.ports import Collected, Finding, Preparation
 
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _ANSWER_SECONDS: Final = 10.0
@@ -65,6 +65,11 @@ class SandboxEngine:
             self._keeper.stdin.close()
             await self._keeper.wait()
             self._keeper = None
+
+    async def prepare(self, container: Container, progress: Preparation) -> Container:  # noqa: ARG002 - all is here
+        """Look whether there is such an image; nothing has to be brought."""
+        await asyncio.to_thread(images.root_of, self._config.images, container, sys.base_prefix)
+        return container
 
     async def submit(self, run: Run) -> None:
         """Start a run unless one of its name was started before."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cove.core.errors import ImageRefused
 from cove.core.job import Container
-from cove.engines.sandbox.config import ImageSource
 from cove.engines.sandbox.plan import BASE, PYTHON, hidden
+from cove.ports import ImageSource
 
 _ETC = ("ld.so.cache", "alternatives", "ssl", "mime.types")
 
