@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from cove.core.asset import Asset
@@ -41,6 +42,7 @@ _INDEXED: Final = ("datatokens", "event", "nft", "stats", "purgatory")
 """Parts that whoever indexes the chain adds to a DDO; a publisher can only claim them."""
 
 _MAX_DEPTH: Final = 64
+_REMEMBERED_LENGTH: Final = 1 << 16
 
 
 def served_document(asset: Asset) -> str:
@@ -62,6 +64,10 @@ def public_document(asset: Asset) -> str:
     out, and so is ``additionalInformation`` where it is an object. The file list stays the ciphertext that it was
     published as.
     """
+    return _public(asset) if len(asset.document) > _REMEMBERED_LENGTH else _public_again(asset)
+
+
+def _public(asset: Asset) -> str:
     body = _indexed(json.loads(asset.document), asset)
     kept = {name: _without_nulls(body[name]) for name in _TOP if body.get(name) is not None}
     kept["metadata"] = _metadata(kept.get("metadata"))
@@ -69,6 +75,10 @@ def public_document(asset: Asset) -> str:
     kept["services"] = [_service(entry) for entry in services] if isinstance(services, list) else []
     filled = _filled(kept, _usual_parts(asset))
     return json.dumps({name: filled[name] for name in _TOP}, ensure_ascii=False)
+
+
+_public_again = lru_cache(256)(_public)
+"""Every start of a job asks for the documents of its assets, and these seldom change."""
 
 
 def minimal_document(did: str, kind: str) -> str:

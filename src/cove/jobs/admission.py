@@ -94,7 +94,7 @@ async def admit(
             None,
             container_checksum(container.entrypoint, container.checksum),
         )
-        priced_algorithm, algorithm_input = await _located_algorithm(parts, priced_algorithm, algorithm)
+        algorithm_input = _input(priced_algorithm, algorithm)
         if need_orders:
             algorithm_input, custom_data = _algorithm_values(priced_algorithm, algorithm_input, custom_data)
     priced = [
@@ -104,7 +104,9 @@ async def admit(
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
     if need_orders:
         inputs = [_with_values(item, given) for item, given in zip(priced, inputs, strict=True)]
-    priced, inputs = await asyncio.to_thread(_located, parts, priced, inputs)
+    priced, inputs, priced_algorithm, algorithm_input = await asyncio.to_thread(
+        _located, parts, priced, inputs, priced_algorithm, algorithm_input
+    )
     elsewhere.check_count([*priced, *([priced_algorithm] if priced_algorithm else [])])
     tried = await _with_checksum(parts, priced, tried, algorithm_input)
     for item in priced:
@@ -242,8 +244,15 @@ def _algorithm_values(item: Priced, given: InputAsset, custom_data: str) -> tupl
     return replace(given, userdata=userdata), fill(missing, custom_data, "algorithm.algocustomdata")
 
 
-def _located(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> tuple[list[Priced], list[InputAsset]]:
-    """See that each dataset's files can be had, before anything is promised."""
+def _located(
+    parts: Parts, priced: list[Priced], inputs: list[InputAsset], algorithm: Priced | None, algorithm_input: InputAsset
+) -> tuple[list[Priced], list[InputAsset], Priced | None, InputAsset]:
+    """See that the algorithm's and each dataset's files can be had, before anything is promised. Blocking."""
+    if algorithm is not None:
+        try:
+            algorithm, algorithm_input = elsewhere.locate(parts, algorithm, algorithm_input, main=False)
+        except DataMissing as problem:
+            raise Refused("algorithm", "file_unavailable", hint=problem.message) from None
     found: list[tuple[Priced, InputAsset]] = []
     for position, (item, given) in enumerate(zip(priced, inputs, strict=True)):
         try:
@@ -252,14 +261,7 @@ def _located(parts: Parts, priced: list[Priced], inputs: list[InputAsset]) -> tu
             raise Refused(
                 f"{item.field}.serviceId", "compute_services_not_in_same_provider", hint=problem.message
             ) from None
-    return [item for item, _ in found], [given for _, given in found]
-
-
-async def _located_algorithm(parts: Parts, item: Priced, request: AssetRequest) -> tuple[Priced, InputAsset]:
-    try:
-        return await asyncio.to_thread(elsewhere.locate, parts, item, _input(item, request), main=False)
-    except DataMissing as problem:
-        raise Refused("algorithm", "file_unavailable", hint=problem.message) from None
+    return [item for item, _ in found], [given for _, given in found], algorithm, algorithm_input
 
 
 async def _with_checksum(

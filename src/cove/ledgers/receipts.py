@@ -112,7 +112,10 @@ class Receipts:
         number = abi.quantity(body.get("blockNumber"))
         block_hash = "0x" + abi.raw(body.get("blockHash"), 32).hex()
         # The head after the receipt: a block that is newer than both is seen as such at the next look.
-        head, block_time = await asyncio.gather(self._head_above(number), self._block_time(block_hash))
+        told = _time_in(body)
+        head, block_time = await asyncio.gather(
+            self._head_above(number), self._block_time(block_hash) if told is None else _at_once(told)
+        )
         receipt = self._receipt_of(tx_id, body, number, block_time)
         return self._remember(_Seen(receipt, block_hash, ""), head)
 
@@ -209,10 +212,29 @@ class Receipts:
 
 def time_of(block: Mapping[str, Any]) -> int:
     """Give a block's Unix time."""
-    found = abi.quantity(block.get("timestamp"))
+    return _time(block.get("timestamp"))
+
+
+def _time(quantity: object) -> int:
+    found = abi.quantity(quantity)
     if found > _LATEST_TIME:
         raise abi.BadAnswer("a time was expected")
     return found
+
+
+async def _at_once(value: _V) -> _V:
+    return value
+
+
+def _time_in(receipt: Mapping[str, Any]) -> int | None:
+    """Give the time of a receipt's block where the node writes it beside the logs; None where it does not.
+
+    The field is ``blockTimestamp`` of a log in Ethereum's execution API. Nodes that are older leave it out.
+    """
+    logs = receipt.get("logs")
+    first = logs[0] if isinstance(logs, list) and logs else None
+    found = first.get("blockTimestamp") if isinstance(first, dict) else None
+    return None if found is None else _time(found)
 
 
 def keep(cache: OrderedDict[_K, _V], key: _K, value: _V, limit: int) -> None:

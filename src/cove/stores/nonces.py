@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import bindparam, select, text
 
 from cove.core.nonce import nonce_sort_key
+from cove.stores.prepared import Prepared
 from cove.stores.rules import can_be_stored
 from cove.stores.sql import SqlJobStore
 from cove.stores.tables import nonces
@@ -14,10 +15,12 @@ from cove.stores.tables import nonces
 _LAST: Final = select(nonces.c.nonce).where(nonces.c.address == bindparam("address"))
 
 # One statement: there is no moment between the look and the write in which the same nonce could be taken again.
-_USE: Final = text(
-    "INSERT INTO nonces (address, nonce, sort_key) VALUES (:address, :nonce, :sort_key) "
-    "ON CONFLICT (address) DO UPDATE SET nonce = excluded.nonce, sort_key = excluded.sort_key "
-    "WHERE excluded.sort_key > nonces.sort_key RETURNING address"
+_USE: Final = Prepared(
+    text(
+        "INSERT INTO nonces (address, nonce, sort_key) VALUES (:address, :nonce, :sort_key) "
+        "ON CONFLICT (address) DO UPDATE SET nonce = excluded.nonce, sort_key = excluded.sort_key "
+        "WHERE excluded.sort_key > nonces.sort_key RETURNING address"
+    )
 )
 
 
@@ -40,4 +43,4 @@ class SqlNonceStore:
     async def use(self, address: str, nonce: str) -> bool:
         """Take a nonce in one atomic write; False when it is not greater than the last one used."""
         values = {"address": address.lower(), "nonce": nonce, "sort_key": nonce_sort_key(nonce)}
-        return await self._database.write(lambda connection: connection.execute(_USE, values).one_or_none() is not None)
+        return await self._database.write(lambda connection: bool(_USE.rows(connection, values)))

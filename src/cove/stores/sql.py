@@ -49,9 +49,11 @@ _DURATIONS: Final = (
 )
 _KNOWN: Final = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 
-_NEXT_PLACE: Final = text(
-    "INSERT INTO counters (name, value) VALUES (:name, 1) "
-    "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
+_NEXT_PLACE: Final = Prepared(
+    text(
+        "INSERT INTO counters (name, value) VALUES (:name, 1) "
+        "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
+    )
 )
 _TAKE_ORDER: Final = text(
     "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
@@ -65,6 +67,14 @@ _FREE_ORDERS: Final = Prepared(
 )
 _PAID_FOR: Final = (
     select(order_uses.c.job_id).where(order_uses.c.order_key.in_(bindparam("keys", expanding=True))).limit(1)
+)
+_ADD: Final = Prepared(
+    insert(jobs)
+    .values({column.name: bindparam(column.name) for column in jobs.c if column is not jobs.c.number})
+    .returning(jobs.c.number)
+)
+_ADD_PACKAGE: Final = Prepared(
+    insert(packages).values(job_id=bindparam("job_id"), sealed=bindparam("sealed")).returning(packages.c.job_id)
 )
 # What a job is found by never changes: to write it again would cost three indexes.
 _SAVE: Final = Prepared(
@@ -221,8 +231,8 @@ def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) 
     values = {**encode(job), "place": _next_place(connection)}
     if _STORED.rows(connection, {"key": job.id}):
         raise StaleWrite(f"Job {job.id} is stored already.")
-    connection.execute(insert(jobs), values)
-    connection.execute(insert(packages), {"job_id": job.id, "sealed": package})
+    _ADD.rows(connection, values)
+    _ADD_PACKAGE.rows(connection, {"job_id": job.id, "sealed": package})
     if not pays_again and connection.execute(_PAID_FOR, {"keys": job.order_keys}).first() is not None:
         raise Refused("agreementId", "in_use")
     if job.phase is not Phase.DONE:
@@ -263,7 +273,7 @@ def _take_orders(connection: Connection, job: Job) -> None:
 
 
 def _next_place(connection: Connection) -> int:
-    return int(connection.execute(_NEXT_PLACE, {"name": QUEUE}).scalar_one())
+    return int(_NEXT_PLACE.rows(connection, {"name": QUEUE})[0][0])
 
 
 def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None:

@@ -127,6 +127,29 @@ async def test_a_good_receipt_is_read() -> None:
     assert (found.succeeded, found.block_number, found.block_time, found.confirmations) == (True, 5, 16, 3)
 
 
+async def test_a_time_that_stands_beside_the_logs_saves_the_call_for_the_block() -> None:
+    receipt = good_receipt()
+    receipt["logs"] = [{**log, "blockTimestamp": "0x11"} for log in receipt["logs"]]  # type: ignore[attr-defined]
+    asked: list[str] = []
+
+    def answer(method: str) -> object:
+        asked.append(method)
+        return answering(receipt)(method)
+
+    found = await ledger(answer).receipt(TX)
+    assert found is not None
+    assert found.block_time == 17
+    assert "eth_getBlockByHash" not in asked
+
+
+@pytest.mark.parametrize("time", ["17", -1, "0x" + "f" * 20, {}, "0x"])
+async def test_a_wrong_time_beside_the_logs_is_no_answer(time: object) -> None:
+    receipt = good_receipt()
+    receipt["logs"] = [{**log, "blockTimestamp": time} for log in receipt["logs"]]  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable):
+        await ledger(answering(receipt)).receipt(TX)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
