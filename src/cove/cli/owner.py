@@ -100,6 +100,19 @@ def keygen(
         typer.echo(address)
 
 
+def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Send the proofs of access again that were given up; a running service takes them up within a minute."""
+    from cove import settings as settings_module  # noqa: PLC0415 - see above
+    from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - likewise
+
+    with _owner_errors(as_json=as_json):
+        count = asyncio.run(retry(settings_module.load(settings_file)))
+    if as_json:
+        output.document({"retried": count})
+    else:
+        typer.echo(f"{count} proofs of access will be sent again." if count else "No proof of access was given up.")
+
+
 def demo(
     rpc: Annotated[
         str | None,
@@ -132,6 +145,7 @@ COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (
     ("settings", show_settings),
     ("doctor", doctor),
     ("keygen", keygen),
+    ("retry-proofs", retry_proofs),
     ("demo", demo),
 )
 

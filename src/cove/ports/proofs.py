@@ -47,6 +47,10 @@ class ProofStore(Protocol):
         """
         ...
 
+    async def retry(self) -> int:
+        """Open every proof that was given up, as if it was new and due now; give how many there were."""
+        ...
+
     async def counts(self) -> Sequence[ProofCount]:
         """Count the proofs that are not delivered."""
         ...

@@ -32,6 +32,11 @@ _SAVE: Final = (
     .where(proofs.c.number == bindparam("of"), proofs.c.version == bindparam("read_version"))
     .values({name: bindparam(f"new_{name}") for name in ("state", "version", "attempts", "due_at", "note", "document")})
 )
+_RETRY: Final = (
+    update(proofs)
+    .where(NOT_DELIVERED, proofs.c.state == str(ProofState.FAILED))
+    .values(state=str(ProofState.OPEN), attempts=0, due_at=0.0, version=proofs.c.version + 1)
+)
 _NEWEST: Final = (
     select(proofs.c.lane, proofs.c.state, func.count(), func.max(proofs.c.number))
     .where(NOT_DELIVERED)
@@ -81,6 +86,10 @@ class SqlProofStore:
         if await self._database.write(lambda connection: connection.execute(_SAVE, values).rowcount) != 1:
             raise StaleWrite(f"Proof {proof.number} was changed by somebody else.")
         return after
+
+    async def retry(self) -> int:
+        """Open every proof that was given up, as if it was new and due now; give how many there were."""
+        return await self._database.write(lambda connection: connection.execute(_RETRY).rowcount)
 
     async def counts(self) -> Sequence[ProofCount]:
         """Count the proofs that are not delivered."""

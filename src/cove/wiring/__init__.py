@@ -35,7 +35,7 @@ from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
 from cove.wiring.chains import Connect, connect_http, open_chains, open_nodes
 from cove.wiring.files import environment_of, open_engines, open_providers, open_sources
-from cove.wiring.hooks import open_gates, open_proofs, proofs_beside
+from cove.wiring.hooks import open_gates, open_proofs, proofs_beside, retry_proofs
 from cove.wiring.house import Cove, ServiceOptions
 from cove.wiring.state import DATABASE_FILE, disk_finding, lock, open_vault, prepare_state
 
@@ -50,6 +50,7 @@ __all__ = [
     "open_vault",
     "prepare_state",
     "proofs_beside",
+    "retry_proofs",
 ]
 
 

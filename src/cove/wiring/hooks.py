@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from cove.access.proofs import ProofService, findings_of
-from cove.core.errors import CoveError
+from cove.core.errors import CoveError, SettingsWrong
 from cove.crypto.box import KeyVault
 from cove.crypto.keys import keccak, recover
 from cove.hooks import policy, rbac
@@ -70,6 +70,25 @@ async def proofs_beside(settings: Settings) -> Sequence[Finding]:
         await store.close()
     lanes = [f"chain:{chain.id}" for chain in settings.chains] if settings.hooks.chain_proof else []
     return findings_of(counts, [*lanes, *([LANE] if settings.hooks.http_proof_url.get_secret_value() else [])])
+
+
+async def retry_proofs(settings: Settings) -> int:
+    """Have every proof that was given up sent again, also beside a running service; give how many there were.
+
+    Raises:
+        SettingsWrong: There is no database yet, or it cannot be used.
+        Unavailable: The database does not answer.
+    """
+    url = settings.database_url.get_secret_value()
+    file = settings.state_dir.absolute() / DATABASE_FILE
+    if not url and not file.exists():
+        raise SettingsWrong(f"There is no database {file}.", hint="Check state_dir: cove serve makes it.")
+    store = SqlJobStore(url or sqlite_url(file))
+    try:
+        await store.start()
+        return await SqlProofStore(store).retry()
+    finally:
+        await store.close()
 
 
 def _signing(vault: Vault) -> Callable[[str], str]:

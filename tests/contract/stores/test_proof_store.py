@@ -89,3 +89,23 @@ async def test_what_failed_is_kept_and_counted_with_the_last_words(proofs: SqlPr
         await proofs.save(replace(found, state=ProofState.FAILED, note=note))
     counts = {count.state: (count.count, count.note) for count in await proofs.counts()}
     assert counts == {ProofState.FAILED: (2, "second"), ProofState.OPEN: (1, "")}
+
+
+async def test_what_was_given_up_is_tried_again_on_request_and_nothing_else(proofs: SqlProofStore) -> None:
+    assert await proofs.retry() == 0
+    for index in range(3):
+        await proofs.add(file(index), [HTTP])
+    failed = await proofs.next(HTTP, in_order=True)
+    assert failed is not None
+    await proofs.save(replace(failed, state=ProofState.FAILED, attempts=30, due_at=9e9, note="down"))
+    delivered = await proofs.next(HTTP, in_order=True)
+    assert delivered is not None
+    await proofs.save(replace(delivered, state=ProofState.DELIVERED))
+    assert await proofs.retry() == 1
+    again = await proofs.next(HTTP, in_order=True)
+    assert again is not None
+    assert (again.access, again.state, again.attempts, again.due_at) == (file(0), ProofState.OPEN, 0, 0)
+    await proofs.save(replace(again, state=ProofState.DELIVERED))
+    last = await proofs.next(HTTP, in_order=True)
+    assert last is not None
+    assert (last.access, await proofs.retry()) == (file(2), 0)

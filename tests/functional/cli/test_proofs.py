@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ from cove.ledgers import abi
 EXECUTED = b"OrderExecuted(address,address,bytes32,bytes,bytes,bytes,bytes,uint256,uint256)"
 NONCES = itertools.count(1_900_000_000_000)
 FILES = 3
+ACCESS = {
+    "chain_id": 8996, "order_tx": "0x" + "a" * 64, "datatoken": "0x" + "b" * 40, "consumer": "0x" + "c" * 40,
+    "provider_data": provider_data("did:op:1", "0", 0), "consumer_data": "did:op:15", "consumer_signature": "0x01",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -141,3 +146,23 @@ def test_what_was_given_up_is_shown_beside_a_running_service(ocean: Ocean, owner
         doctor = json.loads(cove("doctor", "--json", cwd=owner).stdout)
         (found,) = [one["seen"] for one in doctor if one["part"] == "proofs" and "http" in one["seen"]]
         assert found == "1 proofs of access are on their way to http; last: proof server answered status 500"
+
+
+def test_what_was_given_up_is_sent_again_on_request(owner: Path, notary: Server) -> None:
+    assert cove("retry-proofs", cwd=owner).returncode == 2
+    notary.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with running("serve", cwd=owner) as service:
+        url_of(service)
+        assert json.loads(cove("retry-proofs", "--json", cwd=owner).stdout) == {"retried": 0}
+        with sqlite3.connect(next(owner.rglob("cove.db"))) as database:
+            database.execute(
+                "INSERT INTO proofs (key, lane, state, version, attempts, due_at, note, document) "
+                "VALUES ('k', 'http', 'failed', 1, 30, 9e9, 'down', ?)",
+                (json.dumps({"access": ACCESS, "sent": []}),),
+            )
+        assert cove("retry-proofs", cwd=owner).stdout == "1 proofs of access will be sent again.\n"
+        service.signal(signal.SIGTERM)
+        assert service.end() == 0
+    with running("serve", cwd=owner) as service:
+        url_of(service)
+        service.line(r"proof 1 is delivered to http", service.err)

@@ -158,6 +158,8 @@ def test_a_fee_in_the_token_of_another_chain_does_not_pay_here() -> None:
         TRANSFERS[3:],
         TRANSFERS[:1],
         TRANSFERS[1:],
+        TRANSFERS[:2],
+        (TRANSFERS[0], replace(TRANSFERS[1], amount=1), *TRANSFERS[2:]),
         (TRANSFERS[0], replace(TRANSFERS[1], recipient=STRANGER), TRANSFERS[2]),
         (replace(TRANSFERS[0], amount=99), *TRANSFERS[1:]),
         tuple(replace(transfer, address=OTHER_TOKEN) for transfer in TRANSFERS),
