@@ -180,6 +180,27 @@ class Channel:
         os.write(self._asked, b"!")
 
 
+@dataclass(frozen=True)
+class Traits:
+    """Where engines may differ in what is seen inside: the defaults are what the specification says word by word."""
+
+    #: The uid inside; None where it is the one that the host sees, a different one for each run.
+    user: int | None = 1000
+    #: The working directory of an image that names none.
+    working_directory: str = "/"
+    #: Whether the run's first process is the sandbox's own program, which shows nothing and holds nothing. False: it is
+    #: a usual init process, with the run's own environment and with pipes whose far end throws away what it reads.
+    first_process_is_bare: bool = True
+    #: Whether a run's processes may not write into each other's memory.
+    memory_is_closed: bool = True
+    #: Kinds of namespaces that a run has of its own.
+    namespaces: frozenset[str] = frozenset({"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"})
+    #: Places of a usual system that the engine itself puts into every run; nothing of this host may be in them.
+    own_places: frozenset[str] = frozenset()
+    #: How many runs a test may start at a time where it wants many: 1.0 of what it would like.
+    crowd: float = 1.0
+
+
 @dataclass
 class Stage:
     """An engine that is started, with what a test does to it from outside."""
@@ -194,8 +215,13 @@ class Stage:
     #: What is enforced from outside each run here: ``memory``, ``pids``, ``cpu``.
     enforced: frozenset[str]
     channel: Channel
-    #: What the engine keeps on this host lies below it.
+    #: What the engine keeps on this host lies below it; the folder of the engine itself is ``engine``.
     folder: Path
+    traits: Traits = Traits()
+    #: Makes the engine's far end stop answering until the context ends; None where there is none.
+    silenced: Callable[[], contextlib.AbstractContextManager[None]] | None = None
+    #: Makes an image of the folder ``folder / name``, to be known as ``name:1``; the folder itself may be the image.
+    load: Callable[[str], None] = lambda _: None
     _exits: dict[RunId, asyncio.Event] = field(default_factory=dict)
 
     def listen(self) -> None:

@@ -174,7 +174,11 @@ async def test_files_of_the_host_are_not_there(stage: Stage, tmp_path: Path) -> 
         "/dev/mem", "/dev/kmsg", "/dev/kvm", "/dev/fuse", "/dev/vda", "/dev/sda", "/dev/net/tun", "/dev/userfaultfd",
     ]  # fmt: skip
     found = await stage.said(f"say({{place: attempt(os.stat, place) for place in {places!r}}})")
-    assert {place: error for place, error in found.items() if error not in {"ENOENT", "EACCES", "ENOTDIR"}} == {}
+    seen = {place for place, error in found.items() if error not in {"ENOENT", "EACCES", "ENOTDIR"}}
+    assert seen <= stage.traits.own_places
+    for place in sorted(seen):
+        text = await stage.said(f"say(Path({place!r}).read_text() if os.path.isfile({place!r}) else '')")
+        assert socket.gethostname() not in text
 
 
 async def test_other_runs_are_out_of_sight(stage: Stage) -> None:
@@ -244,7 +248,7 @@ signal.pause()
 
 
 async def test_every_namespace_is_the_runs_own(stage: Stage) -> None:
-    kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
+    kinds = sorted(stage.traits.namespaces)
     script = f"say({{kind: os.readlink(f'/proc/self/ns/{{kind}}') for kind in {kinds!r}}})"
     first, second = await stage.said(script), await stage.said(script)
     assert [kind for kind in kinds if our_namespace(kind) in {first[kind], second[kind]}] == []
@@ -455,7 +459,7 @@ except ValueError:
 found["cores"] = resource.getrlimit(resource.RLIMIT_CORE)
 found["nice"] = attempt(os.setpriority, os.PRIO_PROCESS, 0, -10)
 found["real time"] = attempt(os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
-found["score"] = write("/proc/self/oom_score_adj", "-1000")
+found["score"] = write("/proc/self/oom_score_adj", "-1000") in ("EROFS", "EACCES")
 found["locked"] = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] < 1 << 30
 held = []
 try:
@@ -470,7 +474,7 @@ say(found)
         "cores": [0, 0],
         "nice": "EACCES",
         "real time": "EPERM",
-        "score": "EROFS",
+        "score": True,
         "locked": True,
         "files": True,
     }
@@ -605,7 +609,9 @@ say([[ask(program, flag) for flag in ("-u", "-ru", "-g")] for program in ("/data
     + [ask("/data/inputs/a/1", "-c", raw)])
 """
     found = await stage.said(script, Bind(str(armed), "/data/inputs/a/0"), Bind(str(capable), "/data/inputs/a/1"))
-    assert found == [["1000"] * 3, ["1000"] * 3, ""]
+    user = found[0][0]
+    assert user not in {"0", str(os.getuid())}
+    assert found == [[user] * 3, [user] * 3, ""]
 
 
 async def test_nothing_of_proc_that_belongs_to_the_system_can_be_written(stage: Stage) -> None:
@@ -675,7 +681,10 @@ say(found)
 """
     found: dict[str, str] = await stage.said(script)
     out = found["self 1"]
-    assert set(found.values()) <= {"/dev/null", out, "anon_inode:[eventfd]"}
+    held = {name: place for name, place in found.items() if place not in {"/dev/null", out, "anon_inode:[eventfd]"}}
+    if stage.traits.first_process_is_bare:
+        assert held == {}
+    assert all(name.startswith("1 ") and place.startswith("pipe:") for name, place in held.items())
 
 
 TAKE_OVER = """
@@ -700,7 +709,9 @@ if child == 0:
     signal.pause()
 say([attempt(lambda: os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR))) for pid in (1, child)])
 """
-    assert set(await stage.said(script)) <= {"EROFS", "EACCES", "EPERM"}
+    # Where it can be done, none of these processes is the engine's.
+    allowed = {"EROFS", "EACCES", "EPERM"} | (set() if stage.traits.memory_is_closed else {"done"})
+    assert set(await stage.said(script)) <= allowed
 
 
 async def test_a_run_that_takes_over_the_first_process_ends_all_the_same(stage: Stage) -> None:

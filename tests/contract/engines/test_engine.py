@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 from tests.support.runs import Stage, Told, a_run, died, processes_of, traces_of
 
-from cove.core.errors import ImageRefused, NoSpace, NotFound
+from cove.core.errors import ImageRefused, NoSpace, NotFound, Unavailable
 from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Active, Exited, Missing
-from cove.engines import ENGINES
 
 WAITS = "tell(); wait()"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(); wait()"
@@ -29,10 +28,6 @@ async def started(stage: Stage, script: str = WAITS, **limits: object) -> Run:
     run = a_run(script, *stage.channel.binds, **limits)
     await stage.begin(run)
     return run
-
-
-def test_every_engine_is_set_up_by_this_suite(stages: frozenset[str]) -> None:
-    assert set(ENGINES) == stages
 
 
 async def test_a_container_that_was_prepared_runs(stage: Stage) -> None:
@@ -122,7 +117,10 @@ async def test_a_removed_run_may_be_started_again(stage: Stage) -> None:
 
 
 async def test_many_runs_at_once_keep_to_themselves(stage: Stage) -> None:
-    runs = [a_run(f"Path('/data/outputs/mine').write_text('{n}'); print({n}); sys.exit({n})") for n in range(12)]
+    runs = [
+        a_run(f"Path('/data/outputs/mine').write_text('{n}'); print({n}); sys.exit({n})")
+        for n in range(int(12 * stage.traits.crowd))
+    ]
     finished = await asyncio.gather(*map(stage.finish, runs))
     for number, one in enumerate(finished):
         assert (one.exit.code, one.log) == (number, f"{number}\n")
@@ -243,7 +241,7 @@ async def test_a_repeated_cancel_is_harmless(stage: Stage) -> None:
 
 
 async def test_cancel_at_once_after_submit_is_heard(stage: Stage) -> None:
-    runs = [a_run("signal.pause()") for _ in range(20)]
+    runs = [a_run("signal.pause()") for _ in range(int(20 * stage.traits.crowd))]
     for run in runs:
         await stage.engine.submit(run)
         await stage.engine.cancel(run.id)
@@ -419,7 +417,7 @@ async def test_remove_ends_a_run_that_goes_on(stage: Stage) -> None:
 
 
 async def test_looks_and_repeated_removes_at_the_same_time_harm_nobody(stage: Stage) -> None:
-    runs = [a_run(STUBBORN if n % 2 else "pass", *stage.channel.binds) for n in range(10)]
+    runs = [a_run(STUBBORN if n % 2 else "pass", *stage.channel.binds) for n in range(int(10 * stage.traits.crowd))]
     for run in runs:
         await stage.engine.submit(run)
         removes = [asyncio.create_task(stage.engine.remove(run.id)) for _ in range(3)]
@@ -433,7 +431,7 @@ async def test_looks_and_repeated_removes_at_the_same_time_harm_nobody(stage: St
 
 
 async def test_remove_at_once_after_submit_leaves_nothing(stage: Stage) -> None:
-    runs = [a_run("signal.pause()") for _ in range(10)]
+    runs = [a_run("signal.pause()") for _ in range(int(10 * stage.traits.crowd))]
     for run in runs:
         await stage.engine.submit(run)
         await stage.engine.remove(run.id)
@@ -499,6 +497,24 @@ async def test_a_run_whose_supervisor_was_killed_is_lost(stage: Stage) -> None:
         assert traces_of(run.id) == []
         assert await stage.observe(run.id) == Missing()
         assert list(await stage.engine.runs()) == []
+
+
+async def test_an_engine_that_does_not_answer_says_nothing_of_its_runs(distant: Stage) -> None:
+    stage = distant
+    assert stage.silenced is not None
+    run = await started(stage)
+    fresh = a_run("print(2)")
+    with stage.silenced():
+        for asked in (stage.observe(run.id), stage.observe(UNKNOWN), stage.engine.runs(), stage.engine.submit(fresh)):
+            with pytest.raises(Unavailable):
+                await asked
+        for told in (stage.engine.cancel(run.id), stage.engine.remove(run.id)):
+            with pytest.raises(Unavailable):
+                await told
+    assert isinstance(await stage.observe(run.id), Active)
+    assert (await stage.finish(fresh)).log == "2\n"
+    stage.channel.answer()
+    assert (await stage.ended(run.id)).code == 0
 
 
 async def test_runs_outlive_what_started_them(stage: Stage) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from cove.core.errors import NoSpace, NotFound, Unavailable
 from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Active, Exited, Missing, Observation
+from cove.engines import inside
 from cove.engines.sandbox import host, images, plan, seccomp
 from cove.engines.sandbox.config import SandboxConfig
 from cove.ports import Collected, Finding, Preparation
@@ -139,7 +140,7 @@ class SandboxEngine:
             "uid": self._config.first_uid + int.from_bytes(secrets.token_bytes(4), "big") % self._config.uids,
             "mounts": plan.mounts(run, [*binds, *self._bwrap.binds]),
             "options": plan.arguments(run, root, secrets.token_hex(16)),
-            "command": plan.command(run.container, has_shell=images.has_shell(self._config.images, run.container)),
+            "command": inside.command(run.container, has_shell=images.has_shell(self._config.images, run.container)),
             "bwrap": self._bwrap.place,
             "seccomp": (seccomp.program() or b"").hex(),
             "cgroups": self._limits.cgroups(run.id, run.resources),

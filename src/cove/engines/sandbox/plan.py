@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cove.core.job import Container, Run
+from cove.core.job import Run
+from cove.engines.inside import PATH, names, variables
 
 BASE: Final = "/tmp"  # noqa: S108 - the supervisor mounts its own file system there, in its own namespace
-ALGORITHM: Final = "/data/transformations/algorithm"
 PYTHON: Final = "/opt/python"
 """Where the image ``host`` shows the Python that runs Cove, on a host whose /usr has none."""
-_SHELL_SIGNS: Final = frozenset("|&;<>()$`*?~#\n")
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PAGE: Final = 4096
 _OUR_INODES: Final = 200
 _FOLDERS: Final = (
@@ -22,28 +19,7 @@ _FOLDERS: Final = (
     ("etc", 0o755), ("bw", 0o755), ("data/inputs", 0o755), ("data/ddos", 0o755), ("data/transformations", 0o755),
     ("data/outputs", 0o755), ("data/logs", 0o755),
 )  # fmt: skip
-_ETC: Final = {
-    "passwd": "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\n",
-    "group": "root:x:0:\njob:x:1000:\n",
-    "hosts": "127.0.0.1 localhost\n",
-}
 _SYSTEM_FOLDERS: Final = frozenset({"proc", "dev", "sys", "tmp", "data", "run"})
-
-
-def command(container: Container, *, has_shell: bool = True) -> list[str]:
-    """Give the command of a run: split like a shell does, or by ``sh -c`` when the text has shell characters.
-
-    Args:
-        container: What is to be run.
-        has_shell: Whether the image has ``/bin/sh``; without one there is nothing but to split.
-    """
-    text = (container.entrypoint or "sh $ALGO").replace("$ALGO", ALGORITHM)
-    if has_shell and any(sign in text for sign in _SHELL_SIGNS):
-        return ["/bin/sh", "-c", text]
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return ["/bin/sh", "-c", text] if has_shell else text.split()
 
 
 def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -54,7 +30,7 @@ def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
         binds: Further parts of this host: path, place below ``BASE``.
     """
     contents = [(bind.target.lstrip("/"), bind.content) for bind in run.binds if bind.content is not None]
-    files = [*((f"etc/{name}", text.encode()) for name, text in _ETC.items()), *contents]
+    files = [*((f"etc/{name}", text.encode()) for name, text in names().items()), *contents]
     return {
         # Small files of ours lie on the same file system, and must not take the run's own room away.
         "size": run.resources.disk_bytes + sum(-(-len(content) // _PAGE) * _PAGE for _, content in files),
@@ -92,18 +68,10 @@ def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) ->
     # bubblewrap's own /dev is a file system without a size, which the run could fill; /proc has the settings of the
     # run's own namespaces, and the memory of its first process.
     options += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--chdir", "/"]
-    path = f"{_PATH}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else _PATH
-    for name, value in {**dict(run.environment), **_own_variables(secret, path)}.items():
+    path = f"{PATH}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else PATH
+    for name, value in {**dict(run.environment), **variables(secret, path)}.items():
         options += ["--setenv", name, value]
     return options
-
-
-def _own_variables(secret: str, path: str) -> dict[str, str]:
-    return {
-        "PATH": path, "HOME": "/home/job", "TMPDIR": "/tmp", "LANG": "C.UTF-8",  # noqa: S108 - inside the sandbox
-        "VOLUME": "/data", "BASE_DIR": "/data", "INPUTS": "/data/inputs", "OUTPUTS": "/data/outputs",
-        "LOGS": "/data/logs", "secret": secret, "SECRET": secret,
-    }  # fmt: skip
 
 
 def hidden(name: str) -> bool:
