@@ -42,6 +42,8 @@ CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
             "Setting environments.0.memory: could not parse",
             "lists every",
         ),
+        ("[[environments]]\nid = 'a'\ngpus = 1", "Setting environments.0: the sandbox engine cannot", "lists every"),
+        ("[[environments]]\nid = 'a'\nnetwork = 'allowed'", "Setting environments.0: the sandbox engine has", "lists"),
         ("[listen]\ntrusted_proxies = ['x']", "Setting listen.trusted_proxies: should be addresses or", "lists every"),
         (
             "[api]\nauthorized_decrypters = ['0x1']",

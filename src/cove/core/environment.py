@@ -29,6 +29,8 @@ class Environment:
     fee_tokens: tuple[tuple[int, str], ...]
     #: Whether a job's owner may read its log while it runs.
     live_logs: bool = False
+    #: Whether a run may reach the network where every dataset allows it.
+    network: bool = False
 
     def fee_token(self, chain_id: int) -> str:
         """Give the token that is paid on a chain; the zero address where none is set."""

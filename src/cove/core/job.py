@@ -64,6 +64,10 @@ class Resources:
     time_seconds: int
     #: Bytes kept of the merged standard output and error; the rest is dropped and a line says so.
     log_bytes: int
+    #: Graphics processors; 0 for none.
+    gpus: int = 0
+    #: Their kind, as the owner calls it; empty for any.
+    gpu_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class Run:
     #: Variables beyond those that the engine itself owes to every run.
     environment: tuple[tuple[str, str], ...]
     resources: Resources
+    #: Whether the run may reach the network. False: nothing but its own loopback, on every engine.
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +268,5 @@ class Package:
     environment: tuple[tuple[str, str], ...] = field(default=())
     #: ``did`` folders, or all files side by side (``flat``).
     layout: str = "did"
+    #: Whether every dataset allows the run to reach the network.
+    network: bool = False

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from cove.core.forwarding import parse_network
 
@@ -94,6 +94,10 @@ class EnvironmentSettings(_Section):
     disk: ByteSize = ByteSize(1 << 30)
     inodes: int = Field(default=100_000, ge=16)
     processes: int = Field(default=128, ge=4)
+    #: Graphics processors that a run gets; the sandbox engine can give none.
+    gpus: int = Field(default=0, ge=0)
+    #: Their kind, as consumers read it; empty for any.
+    gpu_type: str = ""
     #: Runs at one time.
     max_jobs: int = Field(default=2, ge=1)
     #: Jobs that may wait; a further start is refused.
@@ -107,6 +111,19 @@ class EnvironmentSettings(_Section):
     #: True: a job's owner may read its log while it runs. A log is an output, and this releases it as it is written, up
     #: to ``release.max_log``, before any check of the job's outputs.
     live_logs: bool = False
+    #: ``allowed``: a run may reach the network where every dataset's DDO allows it too (``allowNetworkAccess``); the
+    #: sandbox engine has no network.
+    network: Literal["none", "allowed"] = "none"
+
+    @model_validator(mode="after")
+    def _sandbox_can(self) -> Self:
+        if self.engine == "sandbox" and self.gpus:
+            msg = "the sandbox engine cannot give a run graphics processors: set gpus to 0, or name another engine"
+            raise ValueError(msg)
+        if self.engine == "sandbox" and self.network != "none":
+            msg = 'the sandbox engine has no network to give: set network to "none", or name another engine'
+            raise ValueError(msg)
+        return self
 
 
 class ImageSettings(_Section):

@@ -122,8 +122,8 @@ def _document(job: Job) -> dict[str, Any]:
     return document
 
 
-def _resources(limits: Resources) -> tuple[float, ...]:
-    return (
+def _resources(limits: Resources) -> tuple[float | str, ...]:
+    needed = (
         limits.cpus,
         limits.memory_bytes,
         limits.disk_bytes,
@@ -132,6 +132,7 @@ def _resources(limits: Resources) -> tuple[float, ...]:
         limits.time_seconds,
         limits.log_bytes,
     )
+    return (*needed, limits.gpus, limits.gpu_type) if limits.gpus or limits.gpu_type else needed
 
 
 def _job(row: Sequence[Any], document: Mapping[str, Any]) -> Job:

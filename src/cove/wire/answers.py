@@ -96,7 +96,7 @@ class Environment(BaseModel):
     allowedChainId: list[int] = Field(description="Chains whose orders it takes")  # noqa: N815
     engine: str = Field(description="What runs the jobs")
     images: list[str] = Field(description="Images that algorithms may name")
-    network: str = Field(description="What a job may reach: none")
+    network: str = Field(description="none, or allowed: a job may reach the network where all datasets allow it")
     liveLogs: bool = Field(default=False, description="Whether computeLogs shows a running job's log")  # noqa: N815
     enforcement: dict[str, str] = Field(
         default_factory=dict, description="By what each limit of a run is enforced: cgroup, rlimit, sized tmpfs, none"

@@ -118,6 +118,8 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
             processes=entry.processes,
             time_seconds=entry.max_duration,
             log_bytes=int(entry.log),
+            gpus=entry.gpus,
+            gpu_type=entry.gpu_type,
         ),
         max_jobs=entry.max_jobs,
         max_queue=entry.max_queue,
@@ -125,4 +127,5 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
         images=tuple(settings.images),
         fee_tokens=tuple((chain.id, checksum(chain.fee_token)) for chain in settings.chains),
         live_logs=entry.live_logs,
+        network=entry.network == "allowed",
     )
