@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from cove.core import queueing
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Phase
 from cove.core.nonce import nonce_sort_key
 from cove.ports import Finding, JobQuery
-from cove.stores.rules import check_move, duration, is_active, matches
+from cove.stores.rules import UNDER_WAY, check_move, duration, is_active, matches
 
 log = logging.getLogger("cove.stores")
 
@@ -48,7 +49,7 @@ class MemoryJobStore:
             self._take_orders(job)
         self._jobs[job.id] = job
         self._packages[job.id] = package
-        self._places[job.id] = next(self._next_place)
+        self._places[job.id] = self._place(job)
 
     async def package(self, job_id: JobId) -> bytes:
         """Give the sealed package."""
@@ -73,7 +74,7 @@ class MemoryJobStore:
         check_move(stored.phase, job.phase)
         if stored.phase is Phase.DONE and job.phase is not Phase.DONE:
             self._take_orders(job)
-            self._places[job.id] = next(self._next_place)
+            self._places[job.id] = self._place(job)
         if stored.phase is not Phase.DONE and job.phase is Phase.DONE and self._order_pays_again:
             self._free_orders(job.id)
         after = replace(job, version=job.version + 1)
@@ -126,6 +127,18 @@ class MemoryJobStore:
 
     def _of(self, environment: str) -> Iterator[Job]:
         return (job for job in self._jobs.values() if job.environment == environment)
+
+    def _place(self, job: Job) -> int:
+        others = [other for other in self._of(job.environment) if other.id != job.id]
+        waiting = [other for other in others if other.phase is Phase.ACCEPTED]
+        served = [self._places[other.id] for other in others if other.phase in UNDER_WAY]
+        own = [self._places[other.id] for other in waiting if other.owner.lower() == job.owner.lower()]
+        turn = queueing.turn(
+            queueing.turn_at(max(served, default=None)),
+            queueing.turn_at(min((self._places[other.id] for other in waiting), default=None)),
+            queueing.turn_at(max(own, default=None)),
+        )
+        return queueing.place(turn, next(self._next_place))
 
     def _queue(self, environment: str) -> list[Job]:
         waiting = [job for job in self._of(environment) if job.phase is Phase.ACCEPTED]

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from cove.core import queueing
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Phase
 from cove.ports import Finding, JobQuery
@@ -18,7 +19,7 @@ from cove.stores.codec import CHANGING, COLUMNS, decode, encode
 from cove.stores.database import Database, DatabaseConfig
 from cove.stores.prepared import Prepared
 from cove.stores.rules import can_be_stored, check_move, matches
-from cove.stores.tables import HAS_DURATION, IS_ACTIVE, NOT_DONE, QUEUE, jobs, order_uses, packages
+from cove.stores.tables import HAS_DURATION, IS_ACTIVE, IS_UNDER_WAY, NOT_DONE, QUEUE, WAITS, jobs, order_uses, packages
 
 _IDS_AT_ONCE: Final = 500
 
@@ -30,16 +31,15 @@ _PACKAGE: Final = select(packages.c.sealed).where(packages.c.job_id == bindparam
 _STORED: Final = Prepared(select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key")))
 
 _IN_ENVIRONMENT: Final = jobs.c.environment == bindparam("environment")
-_WAITS: Final = jobs.c.phase == str(Phase.ACCEPTED)
 
 _ACTIVE: Final = _JOB.where(IS_ACTIVE).order_by(jobs.c.number)
-_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, _WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
-_COUNTS: Final = select(func.coalesce(func.sum(case((_WAITS, 1), else_=0)), 0), func.count()).where(
+_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
+_COUNTS: Final = select(func.coalesce(func.sum(case((WAITS, 1), else_=0)), 0), func.count()).where(
     _IN_ENVIRONMENT, NOT_DONE
 )
 _PLACE: Final = select(_own.c.place).where(_own.c.id == bindparam("key"), _own.c.phase == str(Phase.ACCEPTED))
 _POSITION: Final = select(func.count()).where(
-    _IN_ENVIRONMENT, _WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
+    _IN_ENVIRONMENT, WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
 )
 _DURATIONS: Final = (
     select(jobs.c.duration)
@@ -52,6 +52,16 @@ _KNOWN: Final = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding
 _NEXT_PLACE: Final = text(
     "INSERT INTO counters (name, value) VALUES (:name, 1) "
     "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
+)
+# One row: the highest place that was served, the lowest that waits, and the highest of this owner's that waits.
+_PLACES: Final = Prepared(
+    select(
+        select(func.max(jobs.c.place)).where(_IN_ENVIRONMENT, IS_UNDER_WAY, NOT_DONE).scalar_subquery(),
+        select(func.min(jobs.c.place)).where(_IN_ENVIRONMENT, WAITS, NOT_DONE).scalar_subquery(),
+        select(func.max(jobs.c.place))
+        .where(jobs.c.owner == bindparam("owner"), _IN_ENVIRONMENT, WAITS)
+        .scalar_subquery(),
+    )
 )
 _TAKE_ORDER: Final = text(
     "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
@@ -218,7 +228,7 @@ def _matching(columns: tuple[str, ...], *, open_only: bool) -> Select[Any]:
 
 
 def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> None:
-    values = {**encode(job), "place": _next_place(connection)}
+    values = {**encode(job), "place": _next_place(connection, job)}
     if _STORED.rows(connection, {"key": job.id}):
         raise StaleWrite(f"Job {job.id} is stored already.")
     connection.execute(insert(jobs), values)
@@ -245,7 +255,7 @@ def _save(connection: Connection, job: Job) -> Job:
     if before is not job.phase and job.phase is Phase.DONE:
         _FREE_ORDERS.rows(connection, {"key": job.id})
     if before is Phase.DONE and job.phase is not Phase.DONE:
-        place = _next_place(connection)
+        place = _next_place(connection, job)
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(place=place))
         _take_orders(connection, job)
     return after
@@ -262,8 +272,11 @@ def _take_orders(connection: Connection, job: Job) -> None:
         raise Refused("agreementId", "in_use") from None
 
 
-def _next_place(connection: Connection) -> int:
-    return int(connection.execute(_NEXT_PLACE, {"name": QUEUE}).scalar_one())
+def _next_place(connection: Connection, job: Job) -> int:
+    arrival = int(connection.execute(_NEXT_PLACE, {"name": QUEUE}).scalar_one())
+    asked = {"environment": job.environment, "owner": job.owner.lower()}
+    served, waiting, own = (queueing.turn_at(place) for place in _PLACES.rows(connection, asked)[0])
+    return queueing.place(queueing.turn(served, waiting, own), arrival)
 
 
 def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None:

@@ -212,6 +212,22 @@ async def test_a_restarted_job_waits_behind_those_that_came_before(store: JobSto
     assert await store.position(again) == 2
 
 
+async def test_consumers_take_turns(store: JobStore) -> None:
+    many = [a_job(owner=ALICE, order_keys=(f"a{number}",)) for number in range(4)]
+    for job in many:
+        await store.add(job, b"")
+    running = await store.save(replace(many[0], phase=Phase.PROVISIONING))
+    few = [a_job(owner=BOB, order_keys=(f"b{number}",)) for number in range(2)]
+    for job in few:
+        await store.add(job, b"")
+    order = [few[0], many[1], few[1], many[2], many[3]]
+    assert list(await store.queued("default", 10)) == order
+    assert [await store.position(job) for job in (*order, running)] == [1, 2, 3, 4, 5, 0]
+    await store.add(elsewhere := a_job(owner=BOB, environment="other", order_keys=("c",)), b"")
+    assert list(await store.queued("other", 10)) == [elsewhere]
+    assert list(await store.queued("default", 10)) == order
+
+
 async def test_the_loop_gets_what_it_must_look_at(store: JobStore) -> None:
     under_way = [a_job(phase=phase) for phase in Phase if phase not in {Phase.ACCEPTED, Phase.DONE}]
     to_stop = a_job(stop_requested_at=1.0)

@@ -71,3 +71,10 @@ async def test_an_index_answers(
     steps = await plan(store, statement, parameters)
     assert index in steps
     assert "TEMP B-TREE" not in steps
+
+
+async def test_a_place_in_the_queue_is_found_without_looking_through_it(store: SqlJobStore) -> None:
+    steps = await plan(store, sql._PLACES.statement, {**ENVIRONMENT, "owner": ALICE})
+    assert "INDEX jobs_waiting_owner (owner=? AND environment=?)" in steps
+    assert "COVERING INDEX jobs_open (environment=? AND phase=?)" in steps
+    assert "SCAN" not in steps.replace("SCAN CONSTANT ROW", "")
