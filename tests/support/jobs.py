@@ -58,6 +58,7 @@ def a_full_job(**changes: Any) -> Job:
             Verdict("\udcff\0\n\u2028", "output", 3, "ab" * 32, released=False, reason="bad_name"),
         ),
         "results": (ResultFile("a.csv", 3, "output", "ab" * 32, "key/1/a"), ResultFile("all.tar", 9, "output", "", "")),
+        "wait_until": 1_700_000_300.5,
         "history": (Attempt(1, Outcome.PROVIDER_FAILED, "run_lost", None, 1_700_000_009.0),),
     }
     return a_job(**{**fields, **changes})

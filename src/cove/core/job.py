@@ -206,6 +206,10 @@ class Job:
     verdicts: tuple[Verdict, ...] = ()
     results: tuple[ResultFile, ...] = ()
     history: tuple[Attempt, ...] = ()
+    #: Unix time after which the job no longer waits for its run to start, and ends; None: it waits as long as it takes.
+    wait_until: float | None = None
+    #: Place in its environment's queue (``core.queueing``), given by the store and never changed by others; 0 before.
+    place: int = field(default=0, compare=False)
 
     @property
     def run_id(self) -> RunId:

@@ -9,6 +9,10 @@ from cove.core.lifecycle import STORED_MOVES
 from cove.ports import JobQuery
 
 UNDER_WAY: Final = frozenset(Phase) - {Phase.ACCEPTED, Phase.DONE}
+UNSTARTED: Final = frozenset({Phase.ACCEPTED, Phase.PROVISIONING, Phase.SUBMITTING})
+"""Phases of jobs that wait for their run, whether or not their data was brought already."""
+IN_LINE: Final = UNSTARTED | {Phase.RUNNING}
+"""Phases of jobs that count in who is next (``core.queueing``)."""
 
 
 def matches(job: Job, query: JobQuery) -> bool:

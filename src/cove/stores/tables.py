@@ -22,7 +22,7 @@ from sqlalchemy import (
     or_,
 )
 
-from cove.stores.rules import UNDER_WAY
+from cove.stores.rules import IN_LINE, UNSTARTED
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
@@ -67,8 +67,11 @@ jobs = Table(
 NOT_DONE: Final = jobs.c.phase != literal_column("'done'", String)
 IS_ACTIVE: Final[ColumnClause[Any]] = literal_column("active")
 WAITS: Final = jobs.c.phase == literal_column("'accepted'", String)
-IS_UNDER_WAY: Final = or_(
-    *[jobs.c.phase == literal_column(f"'{phase}'", String) for phase in sorted(UNDER_WAY)],
+IS_UNSTARTED: Final = or_(
+    *[jobs.c.phase == literal_column(f"'{phase}'", String) for phase in sorted(UNSTARTED)],
+)
+IS_IN_LINE: Final = or_(
+    *[jobs.c.phase == literal_column(f"'{phase}'", String) for phase in sorted(IN_LINE)],
 )
 HAS_DURATION: Final = jobs.c.duration.is_not(None)
 
@@ -85,12 +88,12 @@ Index(
 )
 Index("jobs_open_owner", jobs.c.owner, jobs.c.number, sqlite_where=NOT_DONE, postgresql_where=NOT_DONE)
 Index(
-    "jobs_waiting_owner",
+    "jobs_in_line",
     jobs.c.owner,
     jobs.c.environment,
     jobs.c.place,
-    sqlite_where=WAITS,
-    postgresql_where=WAITS,
+    sqlite_where=IS_IN_LINE,
+    postgresql_where=IS_IN_LINE,
 )
 Index("jobs_active", jobs.c.number, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
 Index(
@@ -127,6 +130,16 @@ Index(
     sqlite_where=order_uses.c.active,
     postgresql_where=order_uses.c.active,
 )
+
+deadlines = Table(
+    "deadlines",
+    metadata,
+    # A job in ACCEPTED that may not wait for ever.
+    Column("job_id", String(32), primary_key=True),
+    # Unix time.
+    Column("wait_until", Double, nullable=False),
+)
+Index("deadlines_time", deadlines.c.wait_until)
 
 nonces = Table(
     "nonces",

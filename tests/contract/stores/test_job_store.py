@@ -133,7 +133,7 @@ async def test_of_many_writers_at_once_one_wins(store: JobStore) -> None:
 async def test_of_many_jobs_at_once_one_gets_the_order(store: JobStore) -> None:
     jobs = [a_job(order_keys=("a", f"b{number}")) for number in range(20)]
     answers = await asyncio.gather(*(store.add(job, b"") for job in jobs), return_exceptions=True)
-    assert sum(answer is None for answer in answers) == 1
+    assert sum(isinstance(answer, Job) for answer in answers) == 1
     assert sum(isinstance(answer, Refused) for answer in answers) == 19
 
 
@@ -210,22 +210,6 @@ async def test_a_restarted_job_waits_behind_those_that_came_before(store: JobSto
     again = await store.save(restarted(await finish(store, first), 9.0))
     assert list(await store.queued("default", 10)) == [second, again]
     assert await store.position(again) == 2
-
-
-async def test_consumers_take_turns(store: JobStore) -> None:
-    many = [a_job(owner=ALICE, order_keys=(f"a{number}",)) for number in range(4)]
-    for job in many:
-        await store.add(job, b"")
-    running = await store.save(replace(many[0], phase=Phase.PROVISIONING))
-    few = [a_job(owner=BOB, order_keys=(f"b{number}",)) for number in range(2)]
-    for job in few:
-        await store.add(job, b"")
-    order = [few[0], many[1], few[1], many[2], many[3]]
-    assert list(await store.queued("default", 10)) == order
-    assert [await store.position(job) for job in (*order, running)] == [1, 2, 3, 4, 5, 0]
-    await store.add(elsewhere := a_job(owner=BOB, environment="other", order_keys=("c",)), b"")
-    assert list(await store.queued("other", 10)) == [elsewhere]
-    assert list(await store.queued("default", 10)) == order
 
 
 async def test_the_loop_gets_what_it_must_look_at(store: JobStore) -> None:

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cove.core.queueing import place, turn, turn_at
+from cove.core.queueing import expected_wait, place, turn, turn_at
 
 
 class Queue:
-    """A queue with one slot: what is taken is served until the next one is taken."""
+    """A queue with some slots: what is taken runs until it is ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
         self.waiting: list[tuple[int, str, int]] = []
-        self.served: int | None = None
+        self.running: list[tuple[int, str, int]] = []
         self.arrivals = 0
 
     def come(self, consumer: str) -> int:
         self.arrivals += 1
-        own = [turn_at(where) for where, who, _ in self.waiting if who == consumer]
-        lowest = turn_at(min((where for where, _, _ in self.waiting), default=None))
-        highest = max((found for found in own if found is not None), default=None)
-        where = place(turn(self.served, lowest, highest), self.arrivals)
+        own = [where for where, who, _ in (*self.waiting, *self.running) if who == consumer]
+        served = max((where for where, _, _ in self.running), default=None)
+        lowest = min((where for where, _, _ in self.waiting), default=None)
+        where = place(turn(turn_at(served), turn_at(lowest), turn_at(max(own, default=None))), self.arrivals)
         self.waiting.append((where, consumer, self.arrivals))
         return self.arrivals
 
     def take(self) -> tuple[str, int] | None:
+        """End the run that began first where all slots are taken, and start the next one."""
+        if len(self.running) >= self.slots or not self.waiting:
+            self.running = self.running[1:]
         if not self.waiting:
-            self.served = None
             return None
         first = min(self.waiting)
         self.waiting.remove(first)
-        self.served = turn_at(first[0])
+        self.running.append(first)
         return first[1], first[2]
 
 
@@ -69,6 +73,58 @@ def test_who_comes_late_waits_for_one_job_of_each_other_at_most(jobs: dict[str, 
         ahead.append(found[0])
     assert len(ahead) == len(set(ahead))
     assert set(ahead) <= waiting
+
+
+@given(slots=st.integers(1, 4), many=st.integers(1, 200), served=st.integers(1, 40))
+def test_nobodys_many_jobs_stand_before_a_newcomers_first(slots: int, many: int, served: int) -> None:
+    queue = Queue(slots)
+    for _ in range(many):
+        queue.come("many")
+    for _ in range(served):
+        queue.take()
+    mine = queue.come("late")
+    assert queue.take() == ("late", mine)
+
+
+@given(slots=st.integers(1, 3), rounds=st.integers(2, 40))
+def test_who_always_has_one_more_job_does_not_keep_the_others_waiting(slots: int, rounds: int) -> None:
+    queue = Queue(slots)
+    for _ in range(rounds):
+        queue.come("many")
+    taken = []
+    for _ in range(2 * rounds):
+        queue.come("eager")
+        found = queue.take()
+        assert found is not None
+        taken.append(found[0])
+    assert taken.count("many") >= rounds - slots - 1
+
+
+def test_a_run_of_days_does_not_hold_time_still() -> None:
+    queue = Queue()
+    queue.running = [(place(2, 1), "days", 1)]
+    queue.waiting = [(place(500, 2), "many", 2)]
+    queue.arrivals = 2
+    assert turn_at(queue.waiting[0][0]) == 500
+    queue.come("late")
+    queue.come("late")
+    assert [turn_at(where) for where, who, _ in queue.waiting if who == "late"] == [499, 500]
+
+
+@pytest.mark.parametrize(
+    ("position", "under_way", "durations", "seconds"),
+    [
+        (1, 1, [], 0.0),
+        (1, 2, [], None),
+        (1, 2, [30.0], 15.0),
+        (3, 2, [10.0, 20.0], 22.5),
+        (3, 4, [10.0, 20.0], 37.5),
+    ],
+)
+def test_the_wait_is_that_of_the_runs_before(
+    position: int, under_way: int, durations: list[float], seconds: float | None
+) -> None:
+    assert expected_wait(position, under_way, 2, durations) == seconds
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**30), st.integers(0, 2**32 - 1)), min_size=2, max_size=2, unique=True))

@@ -1,4 +1,7 @@
-"""Turns of consumers in the queue. Places that were given before are the first turn, in the order of arrival."""
+"""Turns of consumers in the queue, and until when jobs wait.
+
+Places that were given before are the first turn, in the order of arrival.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Bring the tables to this revision."""
-    waits = sa.text("phase = 'accepted'")
+    in_line = sa.text("phase = 'accepted' OR phase = 'provisioning' OR phase = 'running' OR phase = 'submitting'")
     op.create_index(
-        "jobs_waiting_owner", "jobs", ["owner", "environment", "place"], sqlite_where=waits, postgresql_where=waits
+        "jobs_in_line", "jobs", ["owner", "environment", "place"], sqlite_where=in_line, postgresql_where=in_line
     )
+    op.create_table(
+        "deadlines",
+        sa.Column("job_id", sa.String(32), primary_key=True),
+        sa.Column("wait_until", sa.Double, nullable=False),
+    )
+    op.create_index("deadlines_time", "deadlines", ["wait_until"])
