@@ -231,12 +231,13 @@ def judge(seen: Exited, *, stop_requested: bool) -> tuple[Outcome, str, str]:
     return Outcome.ALGORITHM_FAILED, f"exit_code_{seen.code}", f"The algorithm ended with exit code {seen.code}."
 
 
-def restarted(job: Job, now: float) -> Job:
+def restarted(job: Job, now: float, wait_until: float | None = None) -> Job:
     """Give a finished job as its next attempt.
 
     Args:
         job: A job in DONE.
         now: Unix time.
+        wait_until: Unix time until which it may wait this time; None for as long as it takes.
     """
     past = Attempt(
         job.attempt,
@@ -261,6 +262,7 @@ def restarted(job: Job, now: float) -> Job:
         verdicts=(),
         results=(),
         history=(*job.history, past),
+        wait_until=wait_until,
     )
 
 

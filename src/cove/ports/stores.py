@@ -126,7 +126,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def overdue(self, now: float, limit: int = 100) -> Sequence[JobId]:
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
         """Give the jobs in ACCEPTED whose ``wait_until`` has passed, the earliest first, at most ``limit``."""
         ...
 

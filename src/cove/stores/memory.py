@@ -121,7 +121,7 @@ class MemoryJobStore:
         places = [job.place for job in self._queue(environment)]
         return Line(places, under_way, await self.durations(environment, durations))
 
-    async def overdue(self, now: float, limit: int = 100) -> Sequence[JobId]:
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
         """Give jobs in ACCEPTED that have waited too long, the longest first."""
         late = [
             (job.wait_until, job.id)

@@ -239,7 +239,7 @@ class SqlJobStore:
             )
         )
 
-    async def overdue(self, now: float, limit: int = 100) -> Sequence[JobId]:
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
         """Give jobs in ACCEPTED that have waited too long, the longest first."""
         asked = {"now": now, "limit": max(0, limit)}
         return await self.database.read(
