@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from decimal import Decimal
 from typing import Any
 
+from cove.core.environment import Environment
 from cove.core.job import Attempt, Job, JobId, Outcome, Resources, ResultFile, Verdict
 
 ALICE = "0xA11ce00000000000000000000000000000000001"
@@ -17,6 +19,18 @@ RESOURCES = Resources(
     processes=64,
     time_seconds=3600,
     log_bytes=1 << 20,
+)
+
+ENVIRONMENT = Environment(
+    id="default",
+    engine="sandbox",
+    description="Two cores",
+    resources=RESOURCES,
+    max_jobs=2,
+    max_queue=10,
+    price_per_minute=Decimal("0.5"),
+    images=("cove/host",),
+    fee_tokens=((8996, "0x" + "1" * 40),),
 )
 
 

@@ -144,9 +144,7 @@ class Steps:
             run = self._ready.get(job.id)
             if run is None:
                 run = await asyncio.to_thread(self._run_of, job)
-            # The owner may have shut the environment's network since the data was brought.
-            network = run.network and self.parts.environments[job.environment].network
-            await engine.submit(replace(run, id=job.run_id, network=network))
+            await engine.submit(self._allowed(job, run))
         except FileNotFoundError:
             return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
         except ImageRefused as problem:
@@ -157,6 +155,18 @@ class Steps:
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
         return None
+
+    def _allowed(self, job: Job, run: Run) -> Run:
+        """Give a run as its environment allows it now: its owner may have changed that since the job was accepted.
+
+        Raises:
+            ImageRefused: The image may not run there any more.
+        """
+        environment = self.parts.environments[job.environment]
+        problem = environment.image_problem(run.container)
+        if problem:
+            raise ImageRefused(problem)
+        return replace(run, id=job.run_id, network=run.network and environment.network)
 
     def _run_of(self, job: Job) -> Run:
         return _RUN.validate_json((self.parts.workspace(job.id) / _RUN_FILE).read_bytes())[0]
