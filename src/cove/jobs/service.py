@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -41,6 +43,8 @@ class JobService:
         self._parts = parts
         self._loop = reconciler
         self._queues = Queues(parts.store)
+        #: How many jobs are being put into the queue of each environment.
+        self._coming: Counter[str] = Counter()
 
     async def start(self, request: StartRequest) -> JobView:
         """Accept a new job. From the return on it cannot be lost.
@@ -55,9 +59,8 @@ class JobService:
         parts = self._parts
         environment = environment_of(parts, request.environment)
         await let_in(parts, environment, request.consumer)
-        queued, _ = await parts.store.counts(environment.id)
-        if queued >= environment.max_queue:
-            raise TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
+        if len((await self._queues.line(environment.id)).places) >= environment.max_queue:
+            raise _full(environment)  # as far as is known, before a chain is asked
         given = variables(request.environment_variables)
         admitted = await admit(
             parts,
@@ -88,7 +91,9 @@ class JobService:
             order_keys=_order_keys(admitted, orders),
             wait_until=_wait_until(environment, request.queue_wait, now),
         )
-        stored = await parts.store.add(job, parts.vault.seal(pack(package)))
+        sealed = parts.vault.seal(pack(package))
+        async with self._room(environment):
+            stored = await parts.store.add(job, sealed)
         self._loop.accepted(environment.id)
         return await self._view(stored)
 
@@ -109,6 +114,7 @@ class JobService:
             Refused: It has not ended, what paid for it has, or its environment is not for its owner any more.
             Invalid: The site's policy says no.
             Forbidden: The site's policy says no.
+            TooMany: The queue is full.
             Unavailable: A chain, or the site's policy, does not answer.
         """
         job = await self._own(owner, job_id)
@@ -123,7 +129,8 @@ class JobService:
         again = restarted(job, now, _wait_until(environment, queue_wait, now))
         if refresh_inputs:
             again = replace(again, input_digests=())
-        stored = await self._parts.store.save(again)
+        async with self._room(environment):
+            stored = await self._parts.store.save(again)
         self._loop.accepted(stored.environment)
         return await self._view(stored)
 
@@ -234,6 +241,26 @@ class JobService:
             async for chunk in self._parts.results.read(segment.key, first, last - first):
                 yield chunk
 
+    @contextlib.asynccontextmanager
+    async def _room(self, environment: Environment) -> AsyncIterator[None]:
+        """Around a write that puts a job into the queue: however many come at once, it never holds more than it may.
+
+        Those that are being written count whether or not they are stored yet, so a nearly full queue may refuse one
+        that a moment later would fit.
+
+        Raises:
+            TooMany: The queue is full.
+        """
+        self._coming[environment.id] += 1
+        coming = self._coming[environment.id]
+        try:
+            queued, _ = await self._parts.store.counts(environment.id)
+            if queued + coming > environment.max_queue:
+                raise _full(environment)
+            yield
+        finally:
+            self._coming[environment.id] -= 1
+
     async def _owned(self, query: JobQuery) -> Sequence[Job]:
         if query.owner is None:
             raise ValueError("stop and delete are for the owner of a job alone")
@@ -281,6 +308,10 @@ def _with_wish(job: Job, now: float, *, delete: bool) -> Job:
     if job.phase is Phase.DONE or job.stop_requested_at is not None:
         return job
     return replace(job, stop_requested_at=now)
+
+
+def _full(environment: Environment) -> TooMany:
+    return TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
 
 
 def _wait_until(environment: Environment, wished: int | None, now: float) -> float | None:

@@ -100,13 +100,26 @@ async def paid(house: House) -> dict[str, str]:
     return {"documentId": house.dataset.did, "serviceId": "0", "transferTxId": await house.paid()}
 
 
-async def running(house: House) -> str:
-    """Take the only slot."""
-    (status,) = (await house.start(dataset=await paid(house), algorithm=LONG)).json()
-    async with asyncio.timeout(30):
-        while (await house.http.get(PATH, params={"jobId": status["jobId"]})).json()[0]["status"] != 40:
-            await house.cove.jobs.wait_change(status["jobId"], 1.0)
-    return str(status["jobId"])
+async def running(house: House) -> None:
+    """Take the only slot, and the place behind it for a job that is made ready."""
+    for number in (40, 30):
+        (status,) = (await house.start(dataset=await paid(house), algorithm=LONG)).json()
+        async with asyncio.timeout(30):
+            while (await house.http.get(PATH, params={"jobId": status["jobId"]})).json()[0]["status"] != number:
+                await house.cove.jobs.wait_change(status["jobId"], 1.0)
+
+
+async def test_the_queue_never_holds_more_than_it_may(ocean: Ocean, tmp_path: Path) -> None:
+    async with opened(ocean, tmp_path, **environment(max_queue=2)) as house:
+        await running(house)
+        datasets = [await paid(house) for _ in range(5)]
+        answers = await asyncio.gather(*(house.start(dataset=dataset) for dataset in datasets))
+        taken = [answer for answer in answers if answer.status_code == 200]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert (await house.cove.parts.store.counts("default"))[0] == len(taken) <= 2
+        late = await house.start(dataset=datasets[-1])
+        if len(taken) == 2:
+            assert (late.status_code, late.headers["retry-after"]) == (429, "60")
 
 
 async def test_a_job_that_waits_too_long_ends_and_its_order_starts_another(ocean: Ocean, tmp_path: Path) -> None:
