@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from decimal import Decimal
 from typing import Any
 
+from cove.core.environment import Environment
 from cove.core.job import Attempt, Job, JobId, Outcome, Resources, ResultFile, Verdict
 
 ALICE = "0xA11ce00000000000000000000000000000000001"
@@ -17,6 +19,18 @@ RESOURCES = Resources(
     processes=64,
     time_seconds=3600,
     log_bytes=1 << 20,
+)
+
+ENVIRONMENT = Environment(
+    id="default",
+    engine="sandbox",
+    description="Two cores",
+    resources=RESOURCES,
+    max_jobs=2,
+    max_queue=10,
+    price_per_minute=Decimal("0.5"),
+    images=("cove/host",),
+    fee_tokens=((8996, "0x" + "1" * 40),),
 )
 
 
@@ -58,6 +72,7 @@ def a_full_job(**changes: Any) -> Job:
             Verdict("\udcff\0\n\u2028", "output", 3, "ab" * 32, released=False, reason="bad_name"),
         ),
         "results": (ResultFile("a.csv", 3, "output", "ab" * 32, "key/1/a"), ResultFile("all.tar", 9, "output", "", "")),
+        "wait_until": 1_700_000_300.5,
         "history": (Attempt(1, Outcome.PROVIDER_FAILED, "run_lost", None, 1_700_000_009.0),),
     }
     return a_job(**{**fields, **changes})

@@ -42,6 +42,20 @@ CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
             "Setting environments.0.memory: could not parse",
             "lists every",
         ),
+        ("[[environments]]\nid = 'a'\ngpus = 1", "Setting environments.0: the sandbox engine cannot", "lists every"),
+        ("[[environments]]\nid = 'a'\nnetwork = 'allowed'", "Setting environments.0: the sandbox engine has", "lists"),
+        (
+            "[[environments]]\nid = 'a'\naccess = {addresses = ['0x1']}",
+            "Setting environments.0.access.addresses: should be a list of addresses, each 0x",
+            "lists every",
+        ),
+        (
+            f"[[environments]]\nid = 'a'\naccess = {{tokens = [{{chain = 1, contract = '{SECRET}'}}]}}",
+            "Setting environments.0.access.tokens.0.contract: should match pattern",
+            "lists every",
+        ),
+        ("[[environments]]\nid = 'a'\nimages = ['a b']", "Setting environments.0.images.0: should match", "lists"),
+        ("[[environments]]\nid = 'a'\nmax_queue_wait = -1", "Setting environments.0.max_queue_wait: should", "lists"),
         ("[listen]\ntrusted_proxies = ['x']", "Setting listen.trusted_proxies: should be addresses or", "lists every"),
         (
             "[api]\nauthorized_decrypters = ['0x1']",

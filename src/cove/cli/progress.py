@@ -28,6 +28,8 @@ def phase_text(job: JobStatus) -> str:
     text = one_line(job.statusText)
     if job.queuePosition:
         text += f", place {job.queuePosition} in the queue"
+        if job.queueWaitSeconds:
+            text += f", about {max(1, round(job.queueWaitSeconds / 60))} min to wait"
     done, total = _bytes(job)
     if done is not None:
         text += f", {size(done)}" + (f" of {size(total)}" if total else "")

@@ -17,6 +17,7 @@
     `-- ProviderError          ours to mend
         |-- Unavailable        a part did not answer: unknown, try again  (503)
         |-- DataMissing        a dataset's files cannot be had
+        |-- EngineUnfit        an engine cannot give a run what its environment promises
         |-- NoSpace            the disk is full
         |-- StaleWrite         somebody else wrote first: read again
         `-- SettingsWrong      the owner's settings do not make sense
@@ -163,6 +164,12 @@ class DataMissing(ProviderError):
     """A file of a dataset cannot be had."""
 
     code = "data_unavailable"
+
+
+class EngineUnfit(ProviderError):
+    """An engine cannot give a run what its environment promises."""
+
+    code = "engine_unfit"
 
 
 class NoSpace(ProviderError):

@@ -64,6 +64,10 @@ class Resources:
     time_seconds: int
     #: Bytes kept of the merged standard output and error; the rest is dropped and a line says so.
     log_bytes: int
+    #: Graphics processors; 0 for none.
+    gpus: int = 0
+    #: Their kind, as the owner calls it; empty for any.
+    gpu_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Run:
     #: Variables beyond those that the engine itself owes to every run.
     environment: tuple[tuple[str, str], ...]
     resources: Resources
+    #: Whether the run may reach the network. False: nothing but its own loopback, on every engine.
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,10 @@ class Job:
     verdicts: tuple[Verdict, ...] = ()
     results: tuple[ResultFile, ...] = ()
     history: tuple[Attempt, ...] = ()
+    #: Unix time after which the job no longer waits for its run to start, and ends; None: it waits as long as it takes.
+    wait_until: float | None = None
+    #: Place in its environment's queue (``core.queueing``), given by the store and never changed by others; 0 before.
+    place: int = field(default=0, compare=False)
 
     @property
     def run_id(self) -> RunId:
@@ -264,3 +274,5 @@ class Package:
     environment: tuple[tuple[str, str], ...] = field(default=())
     #: ``did`` folders, or all files side by side (``flat``).
     layout: str = "did"
+    #: Whether every dataset allows the run to reach the network.
+    network: bool = False

@@ -112,6 +112,8 @@ def decide(job: Job, seen: Observation | None, now: float) -> Decision:  # noqa:
         case Phase.ACCEPTED:
             if _ending(job):
                 return Decision(Step.CLEAN, _stopped(job, Phase.CLEANING))
+            if is_overdue(job, now):
+                return Decision(Step.CLEAN, waited_too_long(job, Phase.CLEANING))
             return Decision(Step.PROVISION, replace(job, phase=Phase.PROVISIONING))
         case Phase.PROVISIONING:
             if _ending(job):
@@ -229,12 +231,13 @@ def judge(seen: Exited, *, stop_requested: bool) -> tuple[Outcome, str, str]:
     return Outcome.ALGORITHM_FAILED, f"exit_code_{seen.code}", f"The algorithm ended with exit code {seen.code}."
 
 
-def restarted(job: Job, now: float) -> Job:
+def restarted(job: Job, now: float, wait_until: float | None = None) -> Job:
     """Give a finished job as its next attempt.
 
     Args:
         job: A job in DONE.
         now: Unix time.
+        wait_until: Unix time until which it may wait this time; None for as long as it takes.
     """
     past = Attempt(
         job.attempt,
@@ -259,7 +262,28 @@ def restarted(job: Job, now: float) -> Job:
         verdicts=(),
         results=(),
         history=(*job.history, past),
+        wait_until=wait_until,
     )
+
+
+QUEUE_WAIT: Final = "queue_wait"
+"""Reason of a job that waited longer for its run than it was to."""
+
+
+def is_overdue(job: Job, now: float) -> bool:
+    """Say whether a job has waited longer for its run than it was to; one whose run was lost had its turn."""
+    return job.wait_until is not None and now > job.wait_until and job.losses == 0
+
+
+def waited_too_long(job: Job, phase: Phase) -> Job:
+    """Give a job that ends because it is overdue, in the phase that comes next."""
+    message = "The job waited longer in the queue than it was allowed to, and did not run."
+    return replace(job, phase=phase, outcome=Outcome.TIMED_OUT, reason=QUEUE_WAIT, message=message)
+
+
+def never_ran(job: Job) -> bool:
+    """Say whether a finished job, in all its attempts, was but in the queue: then its orders have paid for nothing."""
+    return all(reason == QUEUE_WAIT for reason in (job.reason, *(attempt.reason for attempt in job.history)))
 
 
 def _ending(job: Job) -> bool:

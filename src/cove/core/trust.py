@@ -77,6 +77,14 @@ def may_run(dataset: Asset, service: Service, algorithm: AlgorithmOnTrial) -> No
         _check_trusted_algorithms(service, terms.trusted_algorithms, algorithm)
 
 
+def may_reach_network(services: Sequence[Service]) -> bool:
+    """Say whether a job on these services' data may reach the network: each must allow it (``allowNetworkAccess``).
+
+    A service that is not of type compute has no such term, so it does not allow it.
+    """
+    return all(service.compute is not None and service.compute.allow_network_access for service in services)
+
+
 def may_consume(asset: Asset, address: str) -> None:
     """Return when an address may use an asset.
 

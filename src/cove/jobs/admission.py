@@ -21,6 +21,7 @@ from cove.core.trust import (
     container_checksum,
     files_checksum,
     may_consume,
+    may_reach_network,
     may_run,
     needs_files_checksum,
 )
@@ -117,7 +118,14 @@ async def admit(
                 raise Refused(item.field, problem.reason, hint=problem.hint) from None
     if tried.files_checksum is not None:
         algorithm_input = replace(algorithm_input, files_checksum=tried.files_checksum)
-    package = Package(tuple(inputs), algorithm_input, container, raw.rawcode if raw else None, custom_data)
+    package = Package(
+        tuple(inputs),
+        algorithm_input,
+        container,
+        raw.rawcode if raw else None,
+        custom_data,
+        network=may_reach_network([item.service for item in priced]),
+    )
     return Admitted(tuple(priced), priced_algorithm, package)
 
 

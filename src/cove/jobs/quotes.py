@@ -9,6 +9,7 @@ from cove.core.fees import SignedFee, fee_amount, packed_fee, provider_data
 from cove.jobs import elsewhere
 from cove.jobs.admission import Admitted, admit, environment_of
 from cove.jobs.consent import consent_to_job
+from cove.jobs.entry import check_image, let_in
 from cove.jobs.orders import Priced, verify
 from cove.jobs.parts import Parts
 from cove.jobs.requests import Quote, QuoteRequest
@@ -20,12 +21,13 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
     """Give what each item still needs; exactly one of them carries the environment's fee, the rest zero.
 
     Raises:
-        Refused: The period, the environment or an asset is not good.
+        Refused: The period, the environment, the image or an asset is not good, or the environment is for others.
         Invalid: The site's policy says no.
         Forbidden: The site's policy says no.
         Unavailable: The chain, or the site's policy, does not answer.
     """
     environment = environment_of(parts, request.environment)
+    await let_in(parts, environment, request.consumer)
     seconds = request.valid_until - int(parts.clock.now())
     if not 0 < seconds <= environment.resources.time_seconds + 86_400:
         raise Refused(
@@ -34,6 +36,7 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
             hint=f"Give a Unix time up to {environment.resources.time_seconds} seconds ahead.",
         )
     admitted = await admit(parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=False)
+    check_image(environment, admitted.package.container)
     await consent_to_job(parts, Action.INITIALIZE_COMPUTE, request.consumer, admitted, request.passed_on)
     paid = [await _paid(parts, request.consumer, item, environment) for item in admitted.items]
     return await _quotes(parts, request, environment, admitted, paid)

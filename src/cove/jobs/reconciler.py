@@ -14,7 +14,16 @@ from dataclasses import replace
 
 from cove.core.errors import CoveError, NoSpace, StaleWrite, Unavailable
 from cove.core.job import Job, JobId, Outcome, Phase, RunId
-from cove.core.lifecycle import PASSING, Exited, Missing, Observation, Step, decide
+from cove.core.lifecycle import (
+    PASSING,
+    Exited,
+    Missing,
+    Observation,
+    Step,
+    decide,
+    is_overdue,
+    waited_too_long,
+)
 from cove.jobs.announcing import Announcement
 from cove.jobs.parts import Parts
 from cove.jobs.slots import Slots
@@ -65,7 +74,7 @@ class Reconciler:
 
     def accepted(self, environment: str) -> None:
         """Say that a job waits in an environment's queue: it is looked at as soon as a slot is free."""
-        if self._slots.room(environment) > 0:
+        if self._slots.has_room(environment):
             self._wakened.set()
 
     def wake(self, job_id: JobId) -> None:
@@ -86,13 +95,16 @@ class Reconciler:
             log.error("the loop met %s: %s", problem.code, problem.message)  # noqa: TRY400 - known, no trace needed
 
     async def _sweep(self) -> None:
-        """Look at every job that is under way."""
+        """Look at every job that is under way, and at those that have waited too long for that."""
         active = await self.parts.store.active()
         if not self._adopted:
             await self._adopt(active)
         for job in active:
             if job.id not in self._tasks:
                 self.wake(job.id)
+        for job_id in await self.parts.store.overdue(self.parts.clock.now()):
+            if job_id not in self._tasks:
+                self.wake(job_id)
 
     async def _adopt(self, active: Sequence[Job]) -> None:
         """Give what an earlier service started its slot, before anything new may take it."""
@@ -105,11 +117,14 @@ class Reconciler:
         self._adopted = True
 
     async def _admit(self) -> None:
-        """Let queued jobs in, first come first, where an environment has room."""
+        """Let queued jobs in, whose turn is next first, where an environment has room."""
         for environment in self.parts.environments if self._adopted else ():
-            room = self._slots.room(environment)
-            for job in await self.parts.store.queued(environment, room + len(self._tasks)) if room > 0 else ():
-                if job.id not in self._tasks and self._slots.room(environment) > 0:
+            if not self._slots.has_room(environment):
+                continue
+            # Those that are brought may still be stored in the queue, before the others.
+            limit = self._slots.runs(environment) + len(self._tasks)
+            for job in await self.parts.store.queued(environment, limit):
+                if job.id not in self._tasks and not self._slots.knows(job.id) and self._slots.may_bring(job):
                     self._slots.bring(job)
                     self.wake(job.id)
 
@@ -125,8 +140,10 @@ class Reconciler:
             self._again.add(job_id)
         except (Unavailable, NoSpace) as problem:
             log.warning("job %s waits: %s", job_id, problem.message)
+            self._step_back(job_id)
         except Exception:  # the reconciler's top: one job must never end the loop
             log.exception("job %s could not be taken further; trying again", job_id)
+            self._step_back(job_id)
         finally:
             self._tasks.pop(job_id, None)
             if job_id in self._again:
@@ -160,7 +177,8 @@ class Reconciler:
             return stored if stored.phase is not job.phase else None
         if decision.step is Step.SUBMIT:
             if not self._slots.take(stored):
-                return None
+                late = is_overdue(stored, self.parts.clock.now())
+                return await self._keep(waited_too_long(stored, Phase.FILTERING)) if late else None
             self._wakened.set()  # the next one's data can be brought
         return await self._act(decision.step, stored)
 
@@ -229,11 +247,16 @@ class Reconciler:
         self.wake(JobId(run.rpartition("-")[0]))
 
     def _leave(self, job_id: JobId) -> None:
-        """Give a job's slot to the job that has waited longest for one, and let the next one in from the queue."""
+        """Give a job's slot to the job whose turn is next, and let the next one in from the queue."""
         if self._slots.knows(job_id):
             for follower in self._slots.leave(job_id):
                 self.wake(follower)
             self._wakened.set()
+
+    def _step_back(self, job_id: JobId) -> None:
+        """Let others go before a job that cannot go on now."""
+        for follower in self._slots.step_back(job_id):
+            self.wake(follower)
 
     def _tell(self, job_id: JobId) -> None:
         for listener in tuple(self.listeners):

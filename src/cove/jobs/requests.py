@@ -52,6 +52,8 @@ class StartRequest:
     layout: str = "did"
     #: What the caller says to the site's policy server, JSON text; empty for nothing.
     passed_on: str = ""
+    #: Seconds that the job may wait for its run (``queueMaxWaitTime``); None: as long as the environment allows.
+    queue_wait: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class JobView:
     job: Job
     #: 1 is next; None once it left the queue.
     queue_position: int | None = None
+    #: Estimate of the seconds until it starts (``core.queueing``); None when nothing is known, and once it left.
+    queue_wait_seconds: float | None = None
     #: Bytes brought so far while data is provisioned; None in other phases.
     bytes_done: int | None = None
     #: Bytes to bring in all; None when unknown.
@@ -98,8 +102,8 @@ class EnvironmentView:
     id: str
     queued: int
     running: int
-    #: Seconds that a job accepted now is expected to wait.
-    queue_wait_seconds: float
+    #: Seconds that a job accepted now is expected to wait; None when nothing is known.
+    queue_wait_seconds: float | None
     #: By what each limit is enforced (``Engine.enforcement``); empty where the engine is not there.
     enforcement: Mapping[str, str]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from cove.core.consent import Action
+from cove.core.environment import Environment
 from cove.core.errors import NotFound, Refused, StaleWrite, TooMany
 from cove.core.job import Job, JobId, Phase, ResultFile
 from cove.core.lifecycle import restarted
@@ -14,8 +17,10 @@ from cove.core.order import Order
 from cove.jobs import quotes, tarball
 from cove.jobs.admission import Admitted, admit, environment_of, variables
 from cove.jobs.consent import consent_to_job, consent_to_restart
+from cove.jobs.entry import check_image, let_in
 from cove.jobs.orders import verify_all
 from cove.jobs.parts import Parts
+from cove.jobs.queues import Queues
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.requests import (
     EnvironmentView,
@@ -37,6 +42,9 @@ class JobService:
     def __init__(self, parts: Parts, reconciler: Reconciler) -> None:
         self._parts = parts
         self._loop = reconciler
+        self._queues = Queues(parts.store)
+        #: How many jobs are being put into the queue of each environment.
+        self._coming: Counter[str] = Counter()
 
     async def start(self, request: StartRequest) -> JobView:
         """Accept a new job. From the return on it cannot be lost.
@@ -50,9 +58,9 @@ class JobService:
         """
         parts = self._parts
         environment = environment_of(parts, request.environment)
-        queued, _ = await parts.store.counts(environment.id)
-        if queued >= environment.max_queue:
-            raise TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
+        await let_in(parts, environment, request.consumer)
+        if len((await self._queues.line(environment.id)).places) >= environment.max_queue:
+            raise _full(environment)  # as far as is known, before a chain is asked
         given = variables(request.environment_variables)
         admitted = await admit(
             parts,
@@ -63,10 +71,12 @@ class JobService:
             need_orders=True,
             custom_data=request.custom_data,
         )
+        check_image(environment, admitted.package.container)
         orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
         await consent_to_job(parts, Action.COMPUTE, request.consumer, admitted, request.passed_on)
         package = replace(admitted.package, environment=given, layout=request.layout)
         seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
+        now = parts.clock.now()
         job = Job(
             id=JobId(parts.new_id()),
             owner=request.consumer,
@@ -76,15 +86,20 @@ class JobService:
             dataset_dids=tuple(item.asset.did for item in admitted.datasets),
             algorithm_did="" if admitted.algorithm is None else admitted.algorithm.asset.did,
             resources=replace(environment.resources, time_seconds=seconds),
-            created_at=parts.clock.now(),
+            created_at=now,
             expires_at=float(paying.fee_valid_until),
             order_keys=_order_keys(admitted, orders),
+            wait_until=_wait_until(environment, request.queue_wait, now),
         )
-        await parts.store.add(job, parts.vault.seal(pack(package)))
+        sealed = parts.vault.seal(pack(package))
+        async with self._room(environment):
+            stored = await parts.store.add(job, sealed)
         self._loop.accepted(environment.id)
-        return await self._view(job)
+        return await self._view(stored)
 
-    async def restart(self, owner: str, job_id: JobId, *, refresh_inputs: bool, passed_on: str = "") -> JobView:
+    async def restart(
+        self, owner: str, job_id: JobId, *, refresh_inputs: bool, passed_on: str = "", queue_wait: int | None = None
+    ) -> JobView:
         """Run a finished job again as a new attempt, while its paid period lasts.
 
         Args:
@@ -92,26 +107,30 @@ class JobService:
             job_id: The job.
             refresh_inputs: True accepts data that changed since its first attempt.
             passed_on: What the owner says to the site's policy server, JSON text; empty for nothing.
+            queue_wait: Seconds that it may wait for its run this time; None: as long as the environment allows.
 
         Raises:
             NotFound: It is not there or not the owner's.
-            Refused: It has not ended, or what paid for it has.
+            Refused: It has not ended, what paid for it has, or its environment is not for its owner any more.
             Invalid: The site's policy says no.
             Forbidden: The site's policy says no.
-            Unavailable: The site's policy does not answer.
+            TooMany: The queue is full.
+            Unavailable: A chain, or the site's policy, does not answer.
         """
         job = await self._own(owner, job_id)
         if job.phase is not Phase.DONE:
             raise Refused("jobId", "running", hint="Stop the job, or wait until it has ended.")
-        environment_of(self._parts, job.environment)  # the owner may have removed it since
+        environment = environment_of(self._parts, job.environment)  # it may have been removed since
+        await let_in(self._parts, environment, owner)
         now = self._parts.clock.now()
         if job.expires_at and now > job.expires_at:
             raise Refused("order", "fees_not_paid", hint="The paid period has ended: order again, start a new job.")
         await consent_to_restart(self._parts, job, passed_on)
-        again = restarted(job, now)
+        again = restarted(job, now, _wait_until(environment, queue_wait, now))
         if refresh_inputs:
             again = replace(again, input_digests=())
-        stored = await self._parts.store.save(again)
+        async with self._room(environment):
+            stored = await self._parts.store.save(again)
         self._loop.accepted(stored.environment)
         return await self._view(stored)
 
@@ -135,14 +154,11 @@ class JobService:
         """Give every environment with its present load."""
         views = []
         for environment in self._parts.environments.values():
-            queued, running = await self._parts.store.counts(environment.id)
-            times = await self._parts.store.durations(environment.id)
-            mean = sum(times) / len(times) if times else 0.0
-            ahead = max(0, queued + running - environment.max_jobs + 1)
-            wait = round(mean * ahead / environment.max_jobs, 1)
+            line = await self._queues.line(environment.id)
+            wait = (await self._queues.stand(environment)).seconds
             engine = self._parts.engines.get(environment.engine)
             by = engine.enforcement() if engine is not None else {}
-            views.append(EnvironmentView(environment.id, queued, running, wait, by))
+            views.append(EnvironmentView(environment.id, len(line.places), line.under_way, wait, by))
         return views
 
     async def result(self, owner: str | None, job_id: JobId, index: int | None) -> ResultPart:
@@ -225,6 +241,26 @@ class JobService:
             async for chunk in self._parts.results.read(segment.key, first, last - first):
                 yield chunk
 
+    @contextlib.asynccontextmanager
+    async def _room(self, environment: Environment) -> AsyncIterator[None]:
+        """Around a write that puts a job into the queue: however many come at once, it never holds more than it may.
+
+        Those that are being written count whether or not they are stored yet, so a nearly full queue may refuse one
+        that a moment later would fit.
+
+        Raises:
+            TooMany: The queue is full.
+        """
+        self._coming[environment.id] += 1
+        coming = self._coming[environment.id]
+        try:
+            queued, _ = await self._parts.store.counts(environment.id)
+            if queued + coming > environment.max_queue:
+                raise _full(environment)
+            yield
+        finally:
+            self._coming[environment.id] -= 1
+
     async def _owned(self, query: JobQuery) -> Sequence[Job]:
         if query.owner is None:
             raise ValueError("stop and delete are for the owner of a job alone")
@@ -259,7 +295,11 @@ class JobService:
             return JobView(job, None, progress.bytes_done, progress.bytes_total)
         if job.phase is not Phase.ACCEPTED:
             return JobView(job)
-        return JobView(job, await self._parts.store.position(job) or None)
+        environment = self._parts.environments.get(job.environment)
+        if environment is None:
+            return JobView(job)
+        stands = await self._queues.stand(environment, job)
+        return JobView(job, stands.position, stands.seconds)
 
 
 def _with_wish(job: Job, now: float, *, delete: bool) -> Job:
@@ -268,6 +308,15 @@ def _with_wish(job: Job, now: float, *, delete: bool) -> Job:
     if job.phase is Phase.DONE or job.stop_requested_at is not None:
         return job
     return replace(job, stop_requested_at=now)
+
+
+def _full(environment: Environment) -> TooMany:
+    return TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
+
+
+def _wait_until(environment: Environment, wished: int | None, now: float) -> float | None:
+    seconds = environment.wait_seconds(wished)
+    return None if seconds is None else now + seconds
 
 
 def _order_keys(admitted: Admitted, orders: Sequence[Order]) -> tuple[str, ...]:

@@ -10,7 +10,16 @@ from threading import Event
 
 from pydantic import ConfigDict, TypeAdapter
 
-from cove.core.errors import AlgorithmMissing, DataMissing, ImageRefused, NoSpace, NotFound, StaleWrite, Unavailable
+from cove.core.errors import (
+    AlgorithmMissing,
+    DataMissing,
+    EngineUnfit,
+    ImageRefused,
+    NoSpace,
+    NotFound,
+    StaleWrite,
+    Unavailable,
+)
 from cove.core.job import Container, Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
 from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
 from cove.jobs import outputs, provisioning, tarball
@@ -137,7 +146,14 @@ class Steps:
             log = folder / CONFIGURATION_LOG_NAME
             try:
                 brought = provisioning.bring(self.parts, package, folder, progress, log)
-                run = Run(job.run_id, package.container, brought.binds, brought.environment, job.resources)
+                run = Run(
+                    job.run_id,
+                    package.container,
+                    brought.binds,
+                    brought.environment,
+                    job.resources,
+                    network=package.network,
+                )
                 (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
             except BaseException:
                 # At once, not at the end of the job: on a full disk nothing could be written any more, not even that.
@@ -154,15 +170,29 @@ class Steps:
             run = self._ready.get(job.id)
             if run is None:
                 run = await asyncio.to_thread(self._run_of, job)
-            await engine.submit(replace(run, id=job.run_id))
+            await engine.submit(self._allowed(job, run))
         except FileNotFoundError:
             return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
         except ImageRefused as problem:
             await asyncio.to_thread(self._note, job, f"image {problem.message}")
             return _failed(job, Outcome.ALGORITHM_FAILED, "image_refused", problem.message)
+        except EngineUnfit as problem:
+            return _failed(job, Outcome.PROVIDER_FAILED, "engine_unfit", problem.message)
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
         return None
+
+    def _allowed(self, job: Job, run: Run) -> Run:
+        """Give a run as its environment allows it now: its owner may have changed that since the job was accepted.
+
+        Raises:
+            ImageRefused: The image may not run there any more.
+        """
+        environment = self.parts.environments[job.environment]
+        problem = environment.image_problem(run.container)
+        if problem:
+            raise ImageRefused(problem)
+        return replace(run, id=job.run_id, network=run.network and environment.network)
 
     def _run_of(self, job: Job) -> Run:
         return _RUN.validate_json((self.parts.workspace(job.id) / _RUN_FILE).read_bytes())[0]

@@ -8,7 +8,7 @@ from cove.ports.peers import Peers
 from cove.ports.proofs import ProofCount, ProofSink, ProofStore, SaveProof
 from cove.ports.secrets import Vault
 from cove.ports.sources import FileSource, Reader
-from cove.ports.stores import JobQuery, JobStore, NonceStore, ResultStore, TokenStore
+from cove.ports.stores import JobQuery, JobStore, Line, NonceStore, ResultStore, TokenStore
 
 __all__ = [
     "Clock",
@@ -22,6 +22,7 @@ __all__ = [
     "JobQuery",
     "JobStore",
     "Ledger",
+    "Line",
     "MetadataEvent",
     "MetadataStore",
     "NftFacts",

@@ -100,6 +100,7 @@ class Engine(Protocol):
 
         Raises:
             ImageRefused: The image is unknown or unusable; nothing was started.
+            EngineUnfit: This engine has no graphics processors, or no network, to give; nothing was started.
             NoSpace: The disk is full; nothing was started.
             Unavailable: It is not known whether the run was started; calling again is safe.
         """

@@ -29,6 +29,18 @@ class JobQuery:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who waits in an environment, and what is known of how fast it goes on."""
+
+    #: ``Job.place`` of every job in ACCEPTED, ascending.
+    places: Sequence[int]
+    #: Jobs between ACCEPTED and DONE.
+    under_way: int
+    #: Seconds of its last finished runs.
+    durations: Sequence[float]
+
+
 class JobStore(Protocol):
     """Keeps jobs. Every write is one transaction; jobs with ``delete_requested_at`` are invisible to :meth:`find`."""
 
@@ -44,8 +56,10 @@ class JobStore(Protocol):
         """Let go of connections."""
         ...
 
-    async def add(self, job: Job, package: bytes) -> None:
-        """Store a new job, its sealed package and the use of its orders, all or nothing.
+    async def add(self, job: Job, package: bytes) -> Job:
+        """Store a new job, its sealed package and the use of its orders, all or nothing; give it with its place.
+
+        The place is given by ``core.queueing``.
 
         Raises:
             Refused: ``agreementId: in_use`` when one of its orders pays for a job that is not done.
@@ -71,7 +85,8 @@ class JobStore(Protocol):
     async def save(self, job: Job) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version.
 
-        Moving to DONE frees its orders; moving from DONE to ACCEPTED takes them again, in the same transaction.
+        Moving to DONE frees its orders, as if they had never been used where nothing ran (``lifecycle.never_ran``);
+        moving from DONE to ACCEPTED takes them again and gives a new place, in the same transaction.
 
         Raises:
             StaleWrite: Another version is stored, or the job is gone.
@@ -85,7 +100,7 @@ class JobStore(Protocol):
         ...
 
     async def queued(self, environment: str, limit: int) -> Sequence[Job]:
-        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
         ...
 
     async def active(self) -> Sequence[Job]:
@@ -102,6 +117,17 @@ class JobStore(Protocol):
 
     async def durations(self, environment: str, limit: int = 20) -> Sequence[float]:
         """Give the run times (seconds) of the newest finished jobs of an environment, for queue estimates."""
+        ...
+
+    async def line(self, environment: str, durations: int = 20) -> Line:
+        """Give who waits in an environment, and the run times of so many of its newest finished jobs.
+
+        This reads the whole queue; it is made for somebody who keeps the answer for a while.
+        """
+        ...
+
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
+        """Give the jobs in ACCEPTED whose ``wait_until`` has passed, the earliest first, at most ``limit``."""
         ...
 
     async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from cove.core.forwarding import parse_network
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _MOST_A_MINUTE: Final = 1_000_000_000
+
+
+def _are_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_ADDRESS.fullmatch(account) for account in value):
+        msg = "should be a list of addresses, each 0x and 40 hex digits"
+        raise ValueError(msg)
+    return value
 
 
 class _Section(BaseModel):
@@ -82,6 +89,28 @@ class ChainSettings(_Section):
         return self.rpc if isinstance(self.rpc, tuple) else (self.rpc,)
 
 
+class HeldTokenSettings(_Section):
+    """A token whose holders may use an environment."""
+
+    #: Id of its chain, one of ``chains``.
+    chain: int = Field(ge=1)
+    #: Address of an ERC-721, ERC-20 or ERC-1155 contract; whose balance is above zero holds it.
+    contract: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    #: Id of the token of an ERC-1155 contract, decimal; empty for the other kinds.
+    id: str = Field(default="", pattern=r"^[0-9]{0,77}$")
+
+
+class AccessSettings(_Section):
+    """Who may use an environment; without any entry, everybody. The list of environments shows it to all."""
+
+    #: Accounts.
+    addresses: tuple[str, ...] = ()
+    #: Tokens whose holders may; asked anew for each job.
+    tokens: tuple[HeldTokenSettings, ...] = ()
+
+    _check_addresses = field_validator("addresses")(_are_addresses)
+
+
 class EnvironmentSettings(_Section):
     """One compute environment."""
 
@@ -95,10 +124,17 @@ class EnvironmentSettings(_Section):
     disk: ByteSize = ByteSize(1 << 30)
     inodes: int = Field(default=100_000, ge=16)
     processes: int = Field(default=128, ge=4)
+    #: Graphics processors that a run gets; the sandbox engine can give none.
+    gpus: int = Field(default=0, ge=0)
+    #: Their kind, as consumers read it; empty for any.
+    gpu_type: str = ""
     #: Runs at one time.
     max_jobs: int = Field(default=2, ge=1)
     #: Jobs that may wait; a further start is refused.
     max_queue: int = Field(default=10_000, ge=0)
+    #: Seconds that a job may wait for its run; then it ends, and its orders are not used up. 0: as long as it takes.
+    #: A job's owner may ask for less (``queueMaxWaitTime``).
+    max_queue_wait: int = Field(default=0, ge=0)
     #: Seconds a run may take.
     max_duration: int = Field(default=3600, ge=1)
     #: Price of a minute in whole fee tokens; 0 is free.
@@ -108,6 +144,25 @@ class EnvironmentSettings(_Section):
     #: True: a job's owner may read its log while it runs. A log is an output, and this releases it as it is written, up
     #: to ``release.max_log``, before any check of the job's outputs.
     live_logs: bool = False
+    #: ``allowed``: a run may reach the network where every dataset's DDO allows it too (``allowNetworkAccess``); the
+    #: sandbox engine has no network.
+    network: Literal["none", "allowed"] = "none"
+    #: Patterns of the image names that may run here, as in ``ghcr.io/site/*`` or ``python:3.*``; ``*`` matches ``/``
+    #: too, and a pattern without a tag takes any. Empty: any image that the engine has.
+    images: tuple[Annotated[str, Field(pattern=r"^\S+$")], ...] = ()
+    #: True: an algorithm must name its image by the whole digest: its checksum is ``sha256:`` and 64 hex digits.
+    digests_only: bool = False
+    access: AccessSettings = AccessSettings()
+
+    @model_validator(mode="after")
+    def _sandbox_can(self) -> Self:
+        if self.engine == "sandbox" and self.gpus:
+            msg = "the sandbox engine cannot give a run graphics processors: set gpus to 0, or name another engine"
+            raise ValueError(msg)
+        if self.engine == "sandbox" and self.network != "none":
+            msg = 'the sandbox engine has no network to give: set network to "none", or name another engine'
+            raise ValueError(msg)
+        return self
 
 
 class EngineSettings(BaseModel):
@@ -178,13 +233,7 @@ class ApiSettings(_Section):
     #: as they are, at ``/api/aquarius/assets/ddo``.
     authorized_decrypters: tuple[str, ...] = ()
 
-    @field_validator("authorized_decrypters")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_ADDRESS.fullmatch(account) for account in value):
-            msg = "should be a list of addresses, each 0x and 40 hex digits"
-            raise ValueError(msg)
-        return value
+    _check_decrypters = field_validator("authorized_decrypters")(_are_addresses)
 
 
 class HooksSettings(_Section):

@@ -28,6 +28,7 @@ COLUMNS: Final = (
     "finished_at",
     "stop_requested_at",
     "delete_requested_at",
+    "place",
     "document",
 )
 """What a row must have, in this order, to be read by :func:`decode`."""
@@ -84,7 +85,7 @@ def decode(row: Sequence[Any]) -> Job:
         Unavailable: The row is damaged.
     """
     try:
-        return _job(row, _decode(row[9]))
+        return _job(row, _decode(row[10]))
     except (ValueError, KeyError, TypeError, IndexError):
         raise Unavailable(
             "database",
@@ -111,6 +112,8 @@ def _document(job: Job) -> dict[str, Any]:
         "out_of_memory": job.out_of_memory,
         "losses": job.losses,
     }
+    if job.wait_until is not None:
+        document["wait_until"] = job.wait_until
     if job.input_digests:
         document["input_digests"] = job.input_digests
     if job.verdicts:
@@ -122,8 +125,8 @@ def _document(job: Job) -> dict[str, Any]:
     return document
 
 
-def _resources(limits: Resources) -> tuple[float, ...]:
-    return (
+def _resources(limits: Resources) -> tuple[float | str, ...]:
+    needed = (
         limits.cpus,
         limits.memory_bytes,
         limits.disk_bytes,
@@ -132,6 +135,7 @@ def _resources(limits: Resources) -> tuple[float, ...]:
         limits.time_seconds,
         limits.log_bytes,
     )
+    return (*needed, limits.gpus, limits.gpu_type) if limits.gpus or limits.gpu_type else needed
 
 
 def _job(row: Sequence[Any], document: Mapping[str, Any]) -> Job:
@@ -166,4 +170,6 @@ def _job(row: Sequence[Any], document: Mapping[str, Any]) -> Job:
         verdicts=tuple([Verdict(*item) for item in get("verdicts", ())]),
         results=tuple([ResultFile(*item) for item in get("results", ())]),
         history=tuple([Attempt(item[0], Outcome(item[1]), *item[2:]) for item in get("history", ())]),
+        wait_until=get("wait_until"),
+        place=row[9],
     )

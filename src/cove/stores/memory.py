@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from cove.core import queueing
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Phase
+from cove.core.lifecycle import never_ran
 from cove.core.nonce import nonce_sort_key
-from cove.ports import Finding, JobQuery
-from cove.stores.rules import check_move, duration, is_active, matches
+from cove.ports import Finding, JobQuery, Line
+from cove.stores.rules import IN_LINE, UNDER_WAY, UNSTARTED, check_move, duration, is_active, matches
 
 log = logging.getLogger("cove.stores")
 
@@ -30,7 +32,6 @@ class MemoryJobStore:
         self._packages: dict[JobId, bytes] = {}
         #: The job that each order pays for now, or has paid for where it pays only once.
         self._uses: dict[str, JobId] = {}
-        self._places: dict[JobId, int] = {}
         self._next_place = itertools.count(1)
 
     async def start(self) -> None:
@@ -40,15 +41,15 @@ class MemoryJobStore:
     async def close(self) -> None:
         """Do nothing: what is stored stays readable, so that a test can look at it."""
 
-    async def add(self, job: Job, package: bytes) -> None:
+    async def add(self, job: Job, package: bytes) -> Job:
         """Store a new job, its sealed package and the use of its orders, all or nothing."""
         if job.id in self._jobs:
             raise StaleWrite(f"Job {job.id} is stored already.")
         if job.phase is not Phase.DONE:
             self._take_orders(job)
-        self._jobs[job.id] = job
+        self._jobs[job.id] = stored = replace(job, place=self._place(job))
         self._packages[job.id] = package
-        self._places[job.id] = next(self._next_place)
+        return stored
 
     async def package(self, job_id: JobId) -> bytes:
         """Give the sealed package."""
@@ -73,8 +74,8 @@ class MemoryJobStore:
         check_move(stored.phase, job.phase)
         if stored.phase is Phase.DONE and job.phase is not Phase.DONE:
             self._take_orders(job)
-            self._places[job.id] = next(self._next_place)
-        if stored.phase is not Phase.DONE and job.phase is Phase.DONE and self._order_pays_again:
+            job = replace(job, place=self._place(job))
+        if stored.phase is not Phase.DONE and job.phase is Phase.DONE and (self._order_pays_again or never_ran(job)):
             self._free_orders(job.id)
         after = replace(job, version=job.version + 1)
         self._jobs[job.id] = after
@@ -86,10 +87,9 @@ class MemoryJobStore:
             self._free_orders(job_id)
         self._jobs.pop(job_id, None)
         self._packages.pop(job_id, None)
-        self._places.pop(job_id, None)
 
     async def queued(self, environment: str, limit: int) -> Sequence[Job]:
-        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
         return self._queue(environment)[: max(0, limit)]
 
     async def active(self) -> Sequence[Job]:
@@ -115,6 +115,21 @@ class MemoryJobStore:
         timed.sort(key=lambda pair: -pair[0])
         return [seconds for _, seconds in timed[: max(0, limit)]]
 
+    async def line(self, environment: str, durations: int = 20) -> Line:
+        """Give who waits in an environment, and what is known of how fast it goes on."""
+        under_way = sum(1 for job in self._of(environment) if job.phase in UNDER_WAY)
+        places = [job.place for job in self._queue(environment)]
+        return Line(places, under_way, await self.durations(environment, durations))
+
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
+        """Give jobs in ACCEPTED that have waited too long, the longest first."""
+        late = [
+            (job.wait_until, job.id)
+            for job in self._jobs.values()
+            if job.phase is Phase.ACCEPTED and job.wait_until is not None and job.wait_until < now
+        ]
+        return [job_id for _, job_id in sorted(late)][: max(0, limit)]
+
     async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
         """Say which of these jobs are stored, so that what no job owns can be removed."""
         return frozenset(self._jobs.keys() & set(jobs))
@@ -127,9 +142,18 @@ class MemoryJobStore:
     def _of(self, environment: str) -> Iterator[Job]:
         return (job for job in self._jobs.values() if job.environment == environment)
 
+    def _place(self, job: Job) -> int:
+        line = [other for other in self._of(job.environment) if other.id != job.id and other.phase in IN_LINE]
+        turn = queueing.turn(
+            _turn(max, (other for other in line if other.phase is Phase.RUNNING)),
+            _turn(min, (other for other in line if other.phase in UNSTARTED)),
+            _turn(max, (other for other in line if other.owner.lower() == job.owner.lower())),
+        )
+        return queueing.place(turn, next(self._next_place))
+
     def _queue(self, environment: str) -> list[Job]:
         waiting = [job for job in self._of(environment) if job.phase is Phase.ACCEPTED]
-        return sorted(waiting, key=lambda job: self._places[job.id])
+        return sorted(waiting, key=lambda job: job.place)
 
     def _take_orders(self, job: Job) -> None:
         if any(self._uses.get(key, job.id) != job.id for key in job.order_keys):
@@ -138,6 +162,10 @@ class MemoryJobStore:
 
     def _free_orders(self, job_id: JobId) -> None:
         self._uses = {key: user for key, user in self._uses.items() if user != job_id}
+
+
+def _turn(choose: Callable[..., int | None], jobs: Iterable[Job]) -> int | None:
+    return queueing.turn_at(choose((job.place for job in jobs), default=None))
 
 
 class MemoryNonceStore:

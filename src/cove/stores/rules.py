@@ -8,7 +8,11 @@ from cove.core.job import Job, Phase
 from cove.core.lifecycle import STORED_MOVES
 from cove.ports import JobQuery
 
-_UNDER_WAY: Final = frozenset(Phase) - {Phase.ACCEPTED, Phase.DONE}
+UNDER_WAY: Final = frozenset(Phase) - {Phase.ACCEPTED, Phase.DONE}
+UNSTARTED: Final = frozenset({Phase.ACCEPTED, Phase.PROVISIONING, Phase.SUBMITTING})
+"""Phases of jobs that wait for their run, whether or not their data was brought already."""
+IN_LINE: Final = UNSTARTED | {Phase.RUNNING}
+"""Phases of jobs that count in who is next (``core.queueing``)."""
 
 
 def matches(job: Job, query: JobQuery) -> bool:
@@ -36,7 +40,7 @@ def check_move(before: Phase, after: Phase) -> None:
 def is_active(job: Job) -> bool:
     """Say whether the loop must look at a job: it is under way, or a wish of its owner is open."""
     stopping = job.stop_requested_at is not None and job.phase is not Phase.DONE
-    return job.phase in _UNDER_WAY or stopping or job.delete_requested_at is not None
+    return job.phase in UNDER_WAY or stopping or job.delete_requested_at is not None
 
 
 def duration(job: Job) -> float | None:

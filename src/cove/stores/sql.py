@@ -8,17 +8,44 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
+from cove.core import queueing
 from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Phase
-from cove.ports import Finding, JobQuery
+from cove.core.lifecycle import never_ran
+from cove.ports import Finding, JobQuery, Line
 from cove.stores.codec import CHANGING, COLUMNS, decode, encode
 from cove.stores.database import Database, DatabaseConfig
 from cove.stores.prepared import Prepared
-from cove.stores.rules import can_be_stored, check_move, matches
-from cove.stores.tables import HAS_DURATION, IS_ACTIVE, NOT_DONE, QUEUE, jobs, order_uses, packages
+from cove.stores.rules import UNDER_WAY, can_be_stored, check_move, matches
+from cove.stores.tables import (
+    HAS_DURATION,
+    IS_ACTIVE,
+    IS_IN_LINE,
+    IS_UNSTARTED,
+    NOT_DONE,
+    QUEUE,
+    WAITS,
+    deadlines,
+    jobs,
+    order_uses,
+    packages,
+)
 
 _IDS_AT_ONCE: Final = 500
 
@@ -30,16 +57,17 @@ _PACKAGE: Final = select(packages.c.sealed).where(packages.c.job_id == bindparam
 _STORED: Final = Prepared(select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key")))
 
 _IN_ENVIRONMENT: Final = jobs.c.environment == bindparam("environment")
-_WAITS: Final = jobs.c.phase == str(Phase.ACCEPTED)
+
+_RUNS: Final = jobs.c.phase == literal_column("'running'", String)
 
 _ACTIVE: Final = _JOB.where(IS_ACTIVE).order_by(jobs.c.number)
-_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, _WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
-_COUNTS: Final = select(func.coalesce(func.sum(case((_WAITS, 1), else_=0)), 0), func.count()).where(
+_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
+_COUNTS: Final = select(func.coalesce(func.sum(case((WAITS, 1), else_=0)), 0), func.count()).where(
     _IN_ENVIRONMENT, NOT_DONE
 )
 _PLACE: Final = select(_own.c.place).where(_own.c.id == bindparam("key"), _own.c.phase == str(Phase.ACCEPTED))
 _POSITION: Final = select(func.count()).where(
-    _IN_ENVIRONMENT, _WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
+    _IN_ENVIRONMENT, WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
 )
 _DURATIONS: Final = (
     select(jobs.c.duration)
@@ -55,6 +83,29 @@ _NEXT_PLACE: Final = Prepared(
         "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
     )
 )
+# One row: the highest place that runs, the lowest that has not started, and the highest of this owner's.
+_PLACES: Final = Prepared(
+    select(
+        select(func.max(jobs.c.place)).where(_IN_ENVIRONMENT, _RUNS, NOT_DONE).scalar_subquery(),
+        select(func.min(jobs.c.place)).where(_IN_ENVIRONMENT, IS_UNSTARTED, NOT_DONE).scalar_subquery(),
+        select(func.max(jobs.c.place))
+        .where(jobs.c.owner == bindparam("owner"), _IN_ENVIRONMENT, IS_IN_LINE)
+        .scalar_subquery(),
+    )
+)
+_LINE: Final = select(jobs.c.place).where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place)
+_UNDER_WAY: Final = select(func.count()).where(
+    _IN_ENVIRONMENT, jobs.c.phase.in_([str(phase) for phase in sorted(UNDER_WAY)]), NOT_DONE
+)
+_OVERDUE: Final = (
+    select(deadlines.c.job_id)
+    .where(deadlines.c.wait_until < bindparam("now"))
+    .order_by(deadlines.c.wait_until)
+    .limit(bindparam("limit"))
+)
+_NO_DEADLINE: Final = Prepared(
+    delete(deadlines).where(deadlines.c.job_id == bindparam("key")).returning(deadlines.c.job_id)
+)
 _TAKE_ORDER: Final = text(
     "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
     "ON CONFLICT (job_id, order_key) DO UPDATE SET active = excluded.active"
@@ -65,8 +116,13 @@ _FREE_ORDERS: Final = Prepared(
     .values(active=False)
     .returning(order_uses.c.job_id)
 )
+_FORGET_ORDERS: Final = Prepared(
+    delete(order_uses).where(order_uses.c.job_id == bindparam("key")).returning(order_uses.c.job_id)
+)
 _PAID_FOR: Final = (
-    select(order_uses.c.job_id).where(order_uses.c.order_key.in_(bindparam("keys", expanding=True))).limit(1)
+    select(order_uses.c.job_id)
+    .where(order_uses.c.order_key.in_(bindparam("keys", expanding=True)), order_uses.c.job_id != bindparam("key"))
+    .limit(1)
 )
 _ADD: Final = Prepared(
     insert(jobs)
@@ -115,9 +171,10 @@ class SqlJobStore:
         """Let what is under way end, and let go of connections."""
         await self.database.close()
 
-    async def add(self, job: Job, package: bytes) -> None:
+    async def add(self, job: Job, package: bytes) -> Job:
         """Store a new job, its sealed package and the use of its orders, all or nothing."""
-        await self.database.write(lambda connection: _add(connection, job, package, pays_again=self._order_pays_again))
+        pays_again = self._order_pays_again
+        return await self.database.write(lambda connection: _add(connection, job, package, pays_again=pays_again))
 
     async def package(self, job_id: JobId) -> bytes:
         """Give the sealed package."""
@@ -145,7 +202,8 @@ class SqlJobStore:
 
     async def save(self, job: Job) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version."""
-        return await self.database.write(lambda connection: _save(connection, job))
+        pays_again = self._order_pays_again
+        return await self.database.write(lambda connection: _save(connection, job, pays_again=pays_again))
 
     async def remove(self, job_id: JobId) -> None:
         """Forget a job, its package and its orders' use. May be repeated."""
@@ -155,7 +213,7 @@ class SqlJobStore:
             )
 
     async def queued(self, environment: str, limit: int) -> Sequence[Job]:
-        """Give the jobs in ACCEPTED of an environment, first come first, at most ``limit``."""
+        """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
         return await self._jobs(_QUEUED, {"environment": environment, "limit": max(0, limit)})
 
     async def active(self) -> Sequence[Job]:
@@ -179,6 +237,24 @@ class SqlJobStore:
         """Give the run times (seconds) of the newest finished jobs of an environment, the newest first."""
         wanted = {"environment": environment, "limit": max(0, limit)}
         return await self.database.read(lambda connection: connection.execute(_DURATIONS, wanted).scalars().all())
+
+    async def line(self, environment: str, durations: int = 20) -> Line:
+        """Give who waits in an environment, and what is known of how fast it goes on."""
+        asked = {"environment": environment}
+        return await self.database.read(
+            lambda connection: Line(
+                connection.execute(_LINE, asked).scalars().all(),
+                int(connection.execute(_UNDER_WAY, asked).scalar_one()),
+                connection.execute(_DURATIONS, {**asked, "limit": max(0, durations)}).scalars().all(),
+            )
+        )
+
+    async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
+        """Give jobs in ACCEPTED that have waited too long, the longest first."""
+        asked = {"now": now, "limit": max(0, limit)}
+        return await self.database.read(
+            lambda connection: [JobId(found) for found in connection.execute(_OVERDUE, asked).scalars()]
+        )
 
     async def known(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
         """Say which of these jobs are stored, so that what no job owns can be removed."""
@@ -227,25 +303,31 @@ def _matching(columns: tuple[str, ...], *, open_only: bool) -> Select[Any]:
     return statement.limit(bindparam("limit"))
 
 
-def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> None:
-    values = {**encode(job), "place": _next_place(connection)}
+def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> Job:
+    place = _next_place(connection, job)
     if _STORED.rows(connection, {"key": job.id}):
         raise StaleWrite(f"Job {job.id} is stored already.")
-    _ADD.rows(connection, values)
+    _ADD.rows(connection, {**encode(job), "place": place})
     _ADD_PACKAGE.rows(connection, {"job_id": job.id, "sealed": package})
-    if not pays_again and connection.execute(_PAID_FOR, {"keys": job.order_keys}).first() is not None:
-        raise Refused("agreementId", "in_use")
+    if not pays_again:
+        _refuse_paid_for(connection, job)
     if job.phase is not Phase.DONE:
         _take_orders(connection, job)
+    if job.phase is Phase.ACCEPTED:
+        _set_deadline(connection, job)
+    return replace(job, place=place)
 
 
-def _save(connection: Connection, job: Job) -> Job:
+def _save(connection: Connection, job: Job, *, pays_again: bool) -> Job:
     stored = _STORED.rows(connection, {"key": job.id})
     if not stored or stored[0][0] != job.version:
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
     before = Phase(stored[0][1])
     check_move(before, job.phase)
-    after = replace(job, version=job.version + 1)
+    restarts = before is Phase.DONE and job.phase is not Phase.DONE
+    # Before the write, so that the job does not count itself.
+    place = _next_place(connection, job) if restarts else job.place
+    after = replace(job, version=job.version + 1, place=place)
     columns = encode(after)
     values = {f"new_{name}": columns[name] for name in CHANGING} | {"key": job.id, "read_version": job.version}
     # The condition holds always in SQLite, whose transaction began with the write lock; in PostgreSQL another service
@@ -253,12 +335,27 @@ def _save(connection: Connection, job: Job) -> Job:
     if not _SAVE.rows(connection, values):
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
     if before is not job.phase and job.phase is Phase.DONE:
-        _FREE_ORDERS.rows(connection, {"key": job.id})
-    if before is Phase.DONE and job.phase is not Phase.DONE:
-        place = _next_place(connection)
+        (_FORGET_ORDERS if never_ran(job) else _FREE_ORDERS).rows(connection, {"key": job.id})
+    if before is Phase.ACCEPTED and job.phase is not Phase.ACCEPTED and job.wait_until is not None:
+        _NO_DEADLINE.rows(connection, {"key": job.id})
+    if restarts:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(place=place))
+        if not pays_again:
+            _refuse_paid_for(connection, job)
         _take_orders(connection, job)
+        _set_deadline(connection, job)
     return after
+
+
+def _refuse_paid_for(connection: Connection, job: Job) -> None:
+    """Refuse a job whose orders pay, or have paid, for another one."""
+    if connection.execute(_PAID_FOR, {"keys": job.order_keys, "key": job.id}).first() is not None:
+        raise Refused("agreementId", "in_use")
+
+
+def _set_deadline(connection: Connection, job: Job) -> None:
+    if job.wait_until is not None:
+        connection.execute(insert(deadlines), {"job_id": job.id, "wait_until": job.wait_until})
 
 
 def _take_orders(connection: Connection, job: Job) -> None:
@@ -272,13 +369,17 @@ def _take_orders(connection: Connection, job: Job) -> None:
         raise Refused("agreementId", "in_use") from None
 
 
-def _next_place(connection: Connection) -> int:
-    return int(_NEXT_PLACE.rows(connection, {"name": QUEUE})[0][0])
+def _next_place(connection: Connection, job: Job) -> int:
+    arrival = int(_NEXT_PLACE.rows(connection, {"name": QUEUE})[0][0])
+    asked = {"environment": job.environment, "owner": job.owner.lower()}
+    served, waiting, own = (queueing.turn_at(place) for place in _PLACES.rows(connection, asked)[0])
+    return queueing.place(queueing.turn(served, waiting, own), arrival)
 
 
 def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None:
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
     connection.execute(delete(packages).where(packages.c.job_id == job_id))
+    connection.execute(delete(deadlines).where(deadlines.c.job_id == job_id))
     if keep_orders:
         _FREE_ORDERS.rows(connection, {"key": job_id})
     else:

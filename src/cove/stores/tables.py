@@ -19,9 +19,12 @@ from sqlalchemy import (
     Table,
     Text,
     literal_column,
+    or_,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003")
+from cove.stores.rules import IN_LINE, UNSTARTED
+
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -43,7 +46,7 @@ jobs = Table(
     Column("agreement", Text, nullable=False),
     # The main dataset's DID; empty without a dataset.
     Column("dataset", Text, nullable=False),
-    # Place in the queue: taken from ``counters`` when a job is accepted, and again when it is restarted.
+    # Place in the queue (``core.queueing``): given when a job is accepted, and again when it is restarted.
     Column("place", _NUMBER, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
@@ -63,6 +66,13 @@ jobs = Table(
 # SQLAlchemy's "active = 1" either.
 NOT_DONE: Final = jobs.c.phase != literal_column("'done'", String)
 IS_ACTIVE: Final[ColumnClause[Any]] = literal_column("active")
+WAITS: Final = jobs.c.phase == literal_column("'accepted'", String)
+IS_UNSTARTED: Final = or_(
+    *[jobs.c.phase == literal_column(f"'{phase}'", String) for phase in sorted(UNSTARTED)],
+)
+IS_IN_LINE: Final = or_(
+    *[jobs.c.phase == literal_column(f"'{phase}'", String) for phase in sorted(IN_LINE)],
+)
 HAS_DURATION: Final = jobs.c.duration.is_not(None)
 
 Index("jobs_owner", jobs.c.owner, jobs.c.number)
@@ -77,6 +87,14 @@ Index(
     postgresql_where=NOT_DONE,
 )
 Index("jobs_open_owner", jobs.c.owner, jobs.c.number, sqlite_where=NOT_DONE, postgresql_where=NOT_DONE)
+Index(
+    "jobs_in_line",
+    jobs.c.owner,
+    jobs.c.environment,
+    jobs.c.place,
+    sqlite_where=IS_IN_LINE,
+    postgresql_where=IS_IN_LINE,
+)
 Index("jobs_active", jobs.c.number, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
 Index(
     "jobs_durations",
@@ -112,6 +130,16 @@ Index(
     sqlite_where=order_uses.c.active,
     postgresql_where=order_uses.c.active,
 )
+
+deadlines = Table(
+    "deadlines",
+    metadata,
+    # A job in ACCEPTED that may not wait for ever.
+    Column("job_id", String(32), primary_key=True),
+    # Unix time.
+    Column("wait_until", Double, nullable=False),
+)
+Index("deadlines_time", deadlines.c.wait_until)
 
 nonces = Table(
     "nonces",
@@ -160,4 +188,4 @@ counters = Table(
 )
 
 QUEUE: Final = "queue"
-"""The row of ``counters`` that gives places in the queue."""
+"""The row of ``counters`` that counts the jobs that came into any queue."""

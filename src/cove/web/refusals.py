@@ -52,6 +52,8 @@ FILES: Final[Reasons] = {"did_not_found": _ASSET["did_not_found"]}
 
 _JOB: Final[Reasons] = {
     "Compute environment does not exist": "computeEnvironments lists those that do",
+    "consumer_not_allowed": "the environment is for listed accounts, and holders of tokens",
+    "image_not_allowed": "the environment does not run the algorithm's image; the hint says what it runs",
     **_ASSET,
     "missing": "the field is needed",
     "main_service_compute": "the first dataset's service must be a compute service",

@@ -72,6 +72,8 @@ def full(view: JobView, now: float, links: Links | None = None) -> dict[str, Any
         "attempts": [_attempt(attempt) for attempt in job.history],
         "startedAt": _time(job.started_at),
         "queuePosition": view.queue_position,
+        "queueWaitSeconds": view.queue_wait_seconds,
+        "queueWaitUntil": _time(job.wait_until),
         "progress": _progress(view, now),
     }
     if links is not None and job.finished_at is not None:

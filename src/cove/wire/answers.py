@@ -65,8 +65,28 @@ class StatusObject(BaseModel):
     attempts: list[AttemptEntry] = Field(default_factory=list, description="Earlier runs of this job")
     startedAt: str | None = Field(default=None, description="When the algorithm began; null before")  # noqa: N815
     queuePosition: int | None = Field(default=None, description="1 is next; null once it left the queue")  # noqa: N815
+    queueWaitSeconds: float | None = Field(  # noqa: N815
+        default=None,
+        description="Estimate of the seconds until it starts: the runs before it, each as long as the last ones of "
+        "this environment took on average; null when none has ended yet, and once it left the queue",
+    )
+    queueWaitUntil: str | None = Field(  # noqa: N815
+        default=None, description="When it stops waiting and ends (queueMaxWaitTime); null for never"
+    )
     progress: dict[str, Any] | None = Field(
         default=None, description="phase, elapsedSeconds, and bytes while data is brought"
+    )
+
+
+class EnvironmentAccess(BaseModel):
+    """Who may use an environment: any account that is named here, or holds one of the tokens."""
+
+    addresses: list[str] = Field(description="Accounts")
+    accessLists: list[dict[str, list[str]]] | None = Field(  # noqa: N815
+        description="Contracts of tokens by chain id: who holds any may use the environment; null for none"
+    )
+    tokenIds: dict[str, list[str]] = Field(  # noqa: N815
+        default_factory=dict, description="Of the ERC-1155 contracts among them: the ids of the tokens that count"
     )
 
 
@@ -88,7 +108,11 @@ class Environment(BaseModel):
     currentJobs: int = Field(description="Jobs that are under way")  # noqa: N815
     maxJobs: int = Field(description="Jobs that run at a time")  # noqa: N815
     queuedJobs: int = Field(description="Jobs that wait")  # noqa: N815
-    queueWaitSeconds: float = Field(description="How long a job that came now would wait, judged by the last ones")  # noqa: N815
+    queueWaitSeconds: float | None = Field(  # noqa: N815
+        description="How long a job that came now would wait, judged by the last runs; null before there were any"
+    )
+    queueMaxWaitTime: int = Field(default=0, description="Seconds that a job may wait; 0 for as long as it takes")  # noqa: N815
+    maxQueuedJobs: int = Field(default=0, description="Jobs that may wait at a time")  # noqa: N815
     consumerAddress: str = Field(description="The provider's account")  # noqa: N815
     storageExpiry: int = Field(description="Seconds that results are kept; 0 for ever")  # noqa: N815
     maxJobDuration: int = Field(description="Seconds")  # noqa: N815
@@ -96,7 +120,15 @@ class Environment(BaseModel):
     allowedChainId: list[int] = Field(description="Chains whose orders it takes")  # noqa: N815
     engine: str = Field(description="What runs the jobs")
     images: list[str] = Field(description="Images that algorithms may name")
-    network: str = Field(description="What a job may reach: none")
+    allowedImages: list[str] = Field(  # noqa: N815
+        default_factory=list,
+        description="Patterns of the image names that may run here, * matches any text; empty: any of this provider's",
+    )
+    digestsOnly: bool = Field(  # noqa: N815
+        default=False, description="Whether an algorithm's checksum must be sha256: and its image's whole digest"
+    )
+    access: EnvironmentAccess | None = Field(default=None, description="Who may use it; null: everybody")
+    network: str = Field(description="none, or allowed: a job may reach the network where all datasets allow it")
     liveLogs: bool = Field(default=False, description="Whether computeLogs shows a running job's log")  # noqa: N815
     enforcement: dict[str, str] = Field(
         default_factory=dict, description="By what each limit of a run is enforced: cgroup, rlimit, sized tmpfs, none"

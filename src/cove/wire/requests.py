@@ -39,6 +39,10 @@ def _json_object(value: object) -> object:
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 
+_QUEUE_WAIT: Final = (
+    "Seconds that the job may wait for its run, 1 or more; then it ends, and its orders are not used up. Left out: as "
+    "long as the environment allows"
+)
 _NONCE: Final = "A decimal number, greater than the last one that the account used"
 
 
@@ -158,6 +162,7 @@ class StartCompute(_Body):
     refreshInputs: bool = Field(  # noqa: N815
         default=False, description="With jobId: accept that the data changed since the first run"
     )
+    queueMaxWaitTime: NumberText | None = Field(default=None, description=_QUEUE_WAIT)  # noqa: N815
     policyServer: PassedOn = None  # noqa: N815
 
 
@@ -256,6 +261,9 @@ class InitializeCompute(_Body):
     algorithm: AlgorithmRef | None = Field(default=None, description="What is to run on them")
     compute: ComputePeriod | None = Field(default=None, description="Where, and until when")
     consumerAddress: str | None = Field(default=None, description="Your account")  # noqa: N815
+    queueMaxWaitTime: NumberText | None = Field(  # noqa: N815
+        default=None, description="As in POST compute; only its form is looked at"
+    )
     policyServer: PassedOn = None  # noqa: N815
 
 

@@ -64,6 +64,7 @@ _REASONS: Final[dict[str, str]] = {
     "time_limit": "time limit",
     "out_of_memory": "out of memory",
     "no_space": "no space left at the provider",
+    "queue_wait": "waited too long in the queue",
     "run_lost": "the provider lost the run",
 }
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from cove.core.environment import Environment
+from cove.core.environment import Access, Environment, HeldToken
+from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
 from cove.core.weburl import own_mark
 from cove.crypto.keys import checksum, keccak
@@ -105,8 +106,28 @@ def _text_signer(vault: Vault) -> Callable[[str], str]:
     return sign
 
 
+def _access(entry: EnvironmentSettings, chains: set[int]) -> Access:
+    for token in entry.access.tokens:
+        if token.chain not in chains:
+            raise SettingsWrong(
+                f"Environment {entry.id} is for holders of a token on chain {token.chain}, which is not in chains.",
+                hint="Add the chain to the settings, or take the token out of environments.access.tokens.",
+            )
+    return Access(
+        tuple(checksum(address) for address in entry.access.addresses),
+        tuple(
+            HeldToken(token.chain, checksum(token.contract), int(token.id) if token.id else None)
+            for token in entry.access.tokens
+        ),
+    )
+
+
 def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environment:
-    """Give an environment as the settings describe it."""
+    """Give an environment as the settings describe it.
+
+    Raises:
+        SettingsWrong: It is for holders of a token on a chain that is not in the settings.
+    """
     return Environment(
         id=entry.id,
         engine=entry.engine,
@@ -119,6 +140,8 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
             processes=entry.processes,
             time_seconds=entry.max_duration,
             log_bytes=int(entry.log),
+            gpus=entry.gpus,
+            gpu_type=entry.gpu_type,
         ),
         max_jobs=entry.max_jobs,
         max_queue=entry.max_queue,
@@ -126,4 +149,9 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
         images=tuple(settings.images),
         fee_tokens=tuple((chain.id, checksum(chain.fee_token)) for chain in settings.chains),
         live_logs=entry.live_logs,
+        network=entry.network == "allowed",
+        max_queue_wait=entry.max_queue_wait,
+        image_patterns=entry.images,
+        digests_only=entry.digests_only,
+        access=_access(entry, {chain.id for chain in settings.chains}),
     )

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from tests.support.runs import Stage, Told, a_run, died, processes_of, traces_of
 
-from cove.core.errors import ImageRefused, NoSpace, NotFound, Unavailable
+from cove.core.errors import EngineUnfit, ImageRefused, NoSpace, NotFound, Unavailable
 from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Active, Exited, Missing
+from cove.engines.sandbox import SandboxEngine
 
 WAITS = "tell(); wait()"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(); wait()"
@@ -69,6 +70,15 @@ def _times(seen: Exited) -> dict[str, float]:
     assert seen.started_at is not None
     assert time.time() - 60 < seen.started_at <= seen.finished_at <= time.time()
     return {"started_at": seen.started_at, "finished_at": seen.finished_at}
+
+
+async def test_what_the_sandbox_cannot_give_is_refused_and_nothing_is_started(stage: Stage) -> None:
+    if not isinstance(stage.engine, SandboxEngine):
+        pytest.skip("other engines may have them")
+    for run in (a_run("pass", gpus=1), replace(a_run("pass"), network=True)):
+        with pytest.raises(EngineUnfit):
+            await stage.engine.submit(run)
+    assert list(await stage.engine.runs()) == []
 
 
 async def test_many_runs_are_observed_at_once(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.contract.stores.conftest import empty
 from tests.support.jobs import ALICE, BOB, RESOURCES
 
 from cove.core.errors import CoveError
@@ -108,6 +109,8 @@ async def look(store: JobStore) -> dict[str, object]:
     seen["positions"] = [await store.position(job) for job in present]
     seen["known"] = await store.known(job_id(number) for number in range(JOBS))
     for environment in ENVIRONMENTS:
+        line = await store.line(environment, 3)
+        seen[f"line of {environment}"] = (len(line.places), line.under_way, list(line.durations))
         seen[environment] = (
             list(await store.queued(environment, 3)),
             await store.counts(environment),
@@ -141,7 +144,9 @@ def test_sqlite_agrees_with_memory(tmp_path: Path) -> None:
 
 
 def test_postgresql_agrees_with_memory(request: pytest.FixtureRequest) -> None:
-    store = SqlJobStore(request.getfixturevalue("postgresql_url").render_as_string(hide_password=False))
+    url = request.getfixturevalue("postgresql_url")
+    empty(url)  # of what other suites left
+    store = SqlJobStore(url.render_as_string(hide_password=False))
     asyncio.run(store.start())
     agreeing(store)
     asyncio.run(store.close())

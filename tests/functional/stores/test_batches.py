@@ -66,7 +66,7 @@ async def test_a_refused_write_leaves_its_neighbours_and_nothing_of_itself(store
             store.add(other, b"3"),
         )
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [type(None), Refused, ValueError, StaleWrite, type(None)]
+    assert [type(answer) for answer in answers] == [Job, Refused, ValueError, StaleWrite, Job]
     assert [await store.get(job.id) for job in (kept, good, other)] == [kept, good, other]
     assert {job.id for job in await store.queued("default", 10)} == {kept.id, good.id, other.id}
     await store.add(a_job(order_keys=("d",)), b"")
@@ -91,7 +91,7 @@ async def test_a_statement_that_fails_is_told_to_its_own_writer(store: SqlJobSto
     async with Held(store):
         tasks = await started(store.add(job, b""), store.database.write(broken))
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert answers[0] is None
+    assert answers[0] == job
     assert isinstance(answers[1], Unavailable)
     assert await store.get(job.id) == job
     with pytest.raises(Unavailable):
@@ -114,5 +114,5 @@ async def test_more_writes_than_fit_into_one_commit_are_all_done(store: SqlJobSt
     jobs = [a_job() for _ in range(250)]
     async with Held(store):
         tasks = await started(*(store.add(job, b"") for job in jobs))
-    assert await asyncio.gather(*tasks) == [None] * 250
+    assert await asyncio.gather(*tasks) == jobs
     assert len(await store.queued("default", 1000)) == 250

@@ -60,8 +60,11 @@ async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: 
         (*search(owner=ALICE, open_only=True), "jobs_open_owner (owner=?)"),
         (*search(document_id="d"), "jobs_dataset (dataset=?)"),
         (*search(agreement_id="0x", owner=ALICE, document_id="d"), "jobs_agreement (agreement=?)"),
+        (sql._LINE, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
+        (sql._UNDER_WAY, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
+        (sql._OVERDUE, {"now": 1.0, "limit": 9}, "INDEX deadlines_time (wait_until<?)"),
         (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
-        (sql._PAID_FOR, {"keys": ["a", "b"]}, "order_uses_key (order_key=?)"),
+        (sql._PAID_FOR, {"keys": ["a", "b"], "key": "c"}, "order_uses_key (order_key=?)"),
         (sql._FREE_ORDERS.statement, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
     ],
 )
@@ -71,3 +74,10 @@ async def test_an_index_answers(
     steps = await plan(store, statement, parameters)
     assert index in steps
     assert "TEMP B-TREE" not in steps
+
+
+async def test_a_place_in_the_queue_is_found_without_looking_through_it(store: SqlJobStore) -> None:
+    steps = await plan(store, sql._PLACES.statement, {**ENVIRONMENT, "owner": ALICE})
+    assert "INDEX jobs_in_line (owner=? AND environment=?)" in steps
+    assert "COVERING INDEX jobs_open (environment=? AND phase=?)" in steps
+    assert "SCAN" not in steps.replace("SCAN CONSTANT ROW", "")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from tests.support.house import house
-from tests.support.jobs import RESOURCES, a_job
+from tests.support.jobs import ENVIRONMENT, a_job
 from tests.support.outputs import released, written
 
-from cove.core.environment import Environment
 from cove.core.job import Job, Outcome, Phase, ResultFile
 from cove.core.policy import ALGORITHM_LOG, OUTPUT
 from cove.crypto.keys import Account
@@ -25,19 +23,8 @@ from cove.settings import ApiSettings, ChainSettings, LimitSettings, Settings
 from cove.web.app import create_app
 from cove.wiring import Cove, open_cove
 
-__all__ = ["house"]
+__all__ = ["ENVIRONMENT", "house"]
 
-ENVIRONMENT = Environment(
-    id="default",
-    engine="sandbox",
-    description="Two cores",
-    resources=RESOURCES,
-    max_jobs=2,
-    max_queue=10,
-    price_per_minute=Decimal("0.5"),
-    images=("cove/host",),
-    fee_tokens=((8996, "0x" + "1" * 40),),
-)
 CONTENT = bytes(range(256)) * 12_000
 """Three megabytes: more than one chunk of a stream."""
 

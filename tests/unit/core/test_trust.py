@@ -15,6 +15,7 @@ from cove.core.trust import (
     container_checksum,
     files_checksum,
     may_consume,
+    may_reach_network,
     may_run,
     may_use_root,
     needs_files_checksum,
@@ -194,3 +195,10 @@ def test_a_root_serves_the_publishers_listed_for_it() -> None:
     assert not may_use_root("0xaa", frozenset())
     assert not may_use_root("0xbb", frozenset({"0xaa"}))
     assert not may_use_root("", frozenset({"", "0xaa"}))
+
+
+def test_a_job_reaches_the_network_only_where_all_its_datasets_allow_it() -> None:
+    open_terms, closed = service(ComputeTerms(allow_network_access=True)), service(ComputeTerms())
+    assert may_reach_network([open_terms, open_terms])
+    assert not may_reach_network([open_terms, closed])
+    assert not may_reach_network([open_terms, service(None)])

@@ -8,7 +8,7 @@ from tests.support.jobs import a_job
 from cove.core.job import Job
 from cove.jobs.slots import Slots
 
-JOBS = [a_job(environment=environment) for environment in ("a", "b") for _ in range(6)]
+JOBS = [a_job(environment=environment, place=place) for environment in ("a", "b") for place in range(1, 7)]
 RUNS = {"a": 2, "b": 1}
 
 
@@ -19,27 +19,60 @@ def slots() -> Slots:
 
 def test_as_many_jobs_get_ready_as_may_run(slots: Slots) -> None:
     first, second, third = JOBS[:3]
-    assert (slots.room("a"), slots.room("b"), slots.room("elsewhere")) == (2, 1, 0)
     slots.bring(first)
+    assert slots.may_bring(second)
     slots.bring(second)
-    assert (slots.room("a"), slots.room("b")) == (0, 1)
+    assert not slots.may_bring(third)
+    assert slots.may_bring(JOBS[6])
     assert slots.take(first)
-    assert slots.room("a") == 1
+    assert slots.may_bring(third)
     slots.bring(third)
-    assert slots.room("a") == 0
+    assert not slots.may_bring(JOBS[3])
+    assert not slots.may_bring(a_job(environment="elsewhere"))
 
 
-def test_who_is_ready_first_runs_first(slots: Slots) -> None:
+def test_newcomers_whose_turn_is_before_get_ready_too(slots: Slots) -> None:
+    for job in JOBS[4:6]:
+        slots.bring(job)
+    for job in JOBS[:2]:
+        assert slots.may_bring(job)
+        slots.bring(job)
+    assert not slots.may_bring(JOBS[2])
+    assert not slots.has_room("a")
+    assert slots.take(JOBS[0])
+    assert slots.may_bring(JOBS[2])
+
+
+def test_whose_turn_is_before_runs_first(slots: Slots) -> None:
     first, second, third, fourth = JOBS[:4]
     assert slots.take(first)
     assert slots.take(second)
     for job in (fourth, third):
         slots.bring(job)
         assert not slots.take(job)
-    assert slots.leave(first.id) == [fourth.id]
-    assert slots.take(fourth)
+    assert slots.leave(first.id) == [third.id]
+    assert not slots.take(fourth)
+    assert slots.take(third)
+    assert slots.leave(second.id) == [fourth.id]
+
+
+def test_a_slot_is_not_kept_for_who_is_not_ready(slots: Slots) -> None:
+    slots.bring(JOBS[0])
+    assert slots.take(JOBS[1])
+
+
+def test_who_cannot_go_on_lets_others_go_before(slots: Slots) -> None:
+    first, second, third, fourth = JOBS[:4]
+    assert slots.take(first)
+    assert slots.take(second)
     assert not slots.take(third)
-    assert slots.leave(second.id) == [third.id]
+    assert not slots.take(fourth)
+    assert slots.step_back(third.id) == []
+    assert slots.step_back(second.id) == ()
+    assert not slots.take(third)
+    assert slots.leave(first.id) == [third.id]
+    assert slots.step_back(third.id) == [fourth.id]
+    assert slots.take(fourth)
 
 
 def test_a_job_that_gives_up_waiting_is_passed_over(slots: Slots) -> None:
@@ -49,16 +82,24 @@ def test_a_job_that_gives_up_waiting_is_passed_over(slots: Slots) -> None:
     for job in (third, fourth):
         slots.bring(job)
         assert not slots.take(job)
-    assert slots.leave(third.id) == ()
-    assert slots.room("a") == 1
+    assert slots.leave(third.id) == []
     assert slots.leave(first.id) == [fourth.id]
+
+
+def test_who_gives_up_when_its_turn_came_lets_the_next_one_go(slots: Slots) -> None:
+    first, second, third, fourth = JOBS[:4]
+    for job in (first, second):
+        assert slots.take(job)
+    for job in (third, fourth):
+        assert not slots.take(job)
+    assert slots.leave(first.id) == [third.id]
+    assert slots.leave(third.id) == [fourth.id]
 
 
 def test_a_job_keeps_its_slot_until_it_leaves(slots: Slots) -> None:
     first, second, third = JOBS[:3]
     assert slots.take(first)
     slots.bring(first)
-    assert slots.room("a") == 2
     assert slots.take(first)
     assert slots.take(second)
     assert not slots.take(third)
@@ -89,23 +130,26 @@ STEPS = st.lists(st.tuples(st.sampled_from(["bring", "take", "leave"]), st.sampl
 def test_no_order_of_events_runs_more_than_allowed_or_forgets_who_waits(steps: list[tuple[str, Job]]) -> None:
     slots = Slots(RUNS)
     running: dict[str, set[str]] = {"a": set(), "b": set()}
-    waiting: dict[str, list[str]] = {"a": [], "b": []}
+    waiting: dict[str, dict[str, int]] = {"a": {}, "b": {}}
     for act, job in steps:
         place = job.environment
+        free = RUNS[place] - len(running[place])
         if act == "bring":
             slots.bring(job)
         elif act == "take":
             took = slots.take(job)
-            assert took is (job.id in running[place] or len(running[place]) < RUNS[place])
+            before = [other for other in waiting[place].values() if other < job.place]
+            assert took is (job.id in running[place] or len(before) < free)
             if took:
                 running[place].add(job.id)
-                waiting[place] = [other for other in waiting[place] if other != job.id]
-            elif job.id not in waiting[place]:
-                waiting[place].append(job.id)
+                waiting[place].pop(job.id, None)
+            else:
+                waiting[place][job.id] = job.place
         else:
-            held = job.id in running[place]
+            known = job.id in running[place] or job.id in waiting[place]
             running[place].discard(job.id)
-            waiting[place] = [other for other in waiting[place] if other != job.id]
+            waiting[place].pop(job.id, None)
             free = RUNS[place] - len(running[place])
-            assert list(slots.leave(job.id)) == (waiting[place][:free] if held else [])
+            following = sorted(waiting[place], key=waiting[place].__getitem__)[:free]
+            assert list(slots.leave(job.id)) == (following if known else [])
         assert all(len(running[name]) <= RUNS[name] for name in RUNS)

@@ -17,7 +17,7 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=8)
 
 
 def row(job: Job) -> tuple[object, ...]:
-    columns = encode(job)
+    columns = {**encode(job), "place": job.place}
     return tuple(columns[name] for name in COLUMNS)
 
 
@@ -36,7 +36,7 @@ def test_no_field_is_left_out() -> None:
     same = {field.name for field in fields(Job) if getattr(job, field.name) == getattr(plain, field.name)}
     assert same <= {
         "id", "owner", "chain_id", "environment", "dataset_dids", "algorithm_did", "resources", "created_at",
-        "expires_at", "order_keys", "phase",
+        "expires_at", "order_keys", "phase", "place",
     }  # fmt: skip
     assert decode(row(job)) == job
 

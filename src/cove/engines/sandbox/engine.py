@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cove.core.errors import NoSpace, NotFound, Unavailable
+from cove.core.errors import EngineUnfit, NoSpace, NotFound, Unavailable
 from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Active, Exited, Missing, Observation
 from cove.engines import inside
@@ -74,6 +74,8 @@ class SandboxEngine:
 
     async def submit(self, run: Run) -> None:
         """Start a run unless one of its name was started before."""
+        if run.resources.gpus or run.network:
+            raise EngineUnfit("The sandbox engine has no graphics processors and no network to give to a run.")
         folder = f"{self._root}/{run.id}"
         if not isinstance(_observation(folder), Missing):
             return

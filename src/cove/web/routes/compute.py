@@ -26,6 +26,7 @@ from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
 _PATH = f"{wire.API_PREFIX}/compute"
+_LONGEST_WAIT = 10**9
 _ONE_OF = "documentId, jobId, consumerAddress or agreementId"
 
 
@@ -51,13 +52,16 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         account = auth.address(body.consumerAddress)
         # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
         asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(body, account)
+        wait = _queue_wait(body.queueMaxWaitTime)
         said = passed_on(body.policyServer)
         owner = await auth.prove(house, body.consumerAddress or "", text, nonce, proof)
         if isinstance(asked, StartRequest):
             view = await house.jobs.start(asked)
         else:
             job_id = await job_id_of(house, asked)
-            view = await house.jobs.restart(owner, job_id, refresh_inputs=body.refreshInputs, passed_on=said)
+            view = await house.jobs.restart(
+                owner, job_id, refresh_inputs=body.refreshInputs, passed_on=said, queue_wait=wait
+            )
         return json_answer([status.full(view, house.clock.now())])
 
     @router.get(
@@ -234,12 +238,26 @@ def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
         environment_variables=tuple((body.envs or {}).items()),
         layout=body.layout,
         passed_on=passed_on(body.policyServer),
+        queue_wait=_queue_wait(body.queueMaxWaitTime),
     )
+
+
+def _queue_wait(given: str | None) -> int | None:
+    """Give the seconds that a job may wait; 0 is refused, since it could mean never as well as for ever."""
+    if given is None:
+        return None
+    seconds = whole_number(given, "queueMaxWaitTime", _LONGEST_WAIT)
+    if seconds == 0:
+        raise Invalid(
+            {"queueMaxWaitTime": ["The queueMaxWaitTime must be 1 second or more; leave it out for no limit."]}
+        )
+    return seconds
 
 
 def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:
     if not body.datasets or body.algorithm is None or body.compute is None:
         raise Invalid({"datasets": ["The datasets field is required."]})
+    _queue_wait(body.queueMaxWaitTime)
     return QuoteRequest(
         consumer=auth.address(body.consumerAddress),
         environment=body.compute.env or "",

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 import cove
 from cove import wire
-from cove.core.environment import Environment
+from cove.core.environment import Access, Environment
 from cove.jobs.requests import EnvironmentView
 from cove.web import auth, documentation
 from cove.web.errors import json_answer
@@ -86,10 +86,10 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "id": entry.id,
         "cpuNumber": limits.cpus,
         "cpuType": platform.machine(),
-        "gpuNumber": 0,
-        "gpuType": "",
+        "gpuNumber": limits.gpus,
+        "gpuType": limits.gpu_type,
         "nCPU": limits.cpus,
-        "nGPU": 0,
+        "nGPU": limits.gpus,
         "ramGB": round(limits.memory_bytes / _GIB, 3),
         "diskGB": round(limits.disk_bytes / _GIB, 3),
         "priceMin": float(entry.price_per_minute),
@@ -99,14 +99,33 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "maxJobs": entry.max_jobs,
         "queuedJobs": view.queued,
         "queueWaitSeconds": view.queue_wait_seconds,
+        "queueMaxWaitTime": entry.max_queue_wait,
+        "maxQueuedJobs": entry.max_queue,
         "consumerAddress": house.vault.address,
         "storageExpiry": house.options.storage_expiry,
         "maxJobDuration": limits.time_seconds,
         "lastSeen": f"{house.clock.now():.6f}",
         "allowedChainId": [chain],
         "engine": entry.engine,
-        "images": list(entry.images),
-        "network": "none",
+        "images": list(entry.offered_images),
+        "allowedImages": list(entry.image_patterns),
+        "digestsOnly": entry.digests_only,
+        "access": None if entry.access.is_open() else _access(entry.access),
+        "network": "allowed" if entry.network else "none",
         "liveLogs": entry.live_logs,
         "enforcement": dict(view.enforcement),
     }
+
+
+def _access(access: Access) -> dict[str, Any]:
+    """Say who may use an environment, as Ocean Node does; the ids of ERC-1155 tokens stand beside."""
+    lists: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
+    for token in access.tokens:
+        contracts = lists.setdefault(str(token.chain_id), [])
+        if token.contract not in contracts:
+            contracts.append(token.contract)
+        if token.token_id is not None:
+            ids.setdefault(token.contract, []).append(str(token.token_id))
+    answer: dict[str, Any] = {"addresses": list(access.addresses), "accessLists": [lists] if lists else None}
+    return answer | ({"tokenIds": ids} if ids else {})
