@@ -33,6 +33,7 @@ from cove.settings.sections import (
     ListenSettings,
     LocalRootSettings,
     ReleaseSettings,
+    SandboxSettings,
     UrlSettings,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "ListenSettings",
     "LocalRootSettings",
     "ReleaseSettings",
+    "SandboxSettings",
     "Settings",
     "UrlSettings",
     "file_of",
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
     environments: tuple[EnvironmentSettings, ...] = (EnvironmentSettings(id="default"),)
     #: By ``image:tag`` or image name.
     images: dict[str, ImageSettings] = Field(default_factory=lambda: {"cove/host": ImageSettings()})
+    sandbox: SandboxSettings = SandboxSettings()
     local: dict[str, LocalRootSettings] = Field(default_factory=dict)
     url_files: UrlSettings = UrlSettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from cove.core.enforcement import check_strict
 from cove.core.environment import Environment
 from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
@@ -33,7 +34,7 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
     """Open every engine that an environment names; the stack closes them.
 
     Raises:
-        SettingsWrong: There is no such engine.
+        SettingsWrong: There is no such engine, or it cannot enforce what a strict environment asks for.
     """
     engines: dict[str, Engine] = {}
     for name in {environment.engine for environment in settings.environments}:
@@ -43,11 +44,27 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
             image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
             for image, source in settings.images.items()
         }
-        engine = SandboxEngine(SandboxConfig(root=state / "engine", images=images))
+        engine = SandboxEngine(_sandbox_of(settings, state / "engine", images))
         stack.push_async_callback(engine.close)
         await engine.start()
         engines[name] = engine
+    for environment in settings.environments:
+        if environment.strict:
+            check_strict(environment.id, environment.engine, engines[environment.engine].enforcement())
     return engines
+
+
+def _sandbox_of(settings: Settings, root: Path, images: Mapping[str, ImageSource]) -> SandboxConfig:
+    given = settings.sandbox
+    wanted = sum(entry.max_jobs for entry in settings.environments if entry.engine == "sandbox")
+    if given.uids < wanted:
+        raise SettingsWrong(
+            f"sandbox.uids is {given.uids}, and environments run up to {wanted} jobs at a time (max_jobs).",
+            hint="Raise sandbox.uids, or lower max_jobs.",
+        )
+    return SandboxConfig(
+        root, images, given.first_uid, given.uids, cgroup=given.cgroup, disk_in_memory=int(given.disk_in_memory)
+    )
 
 
 _ANSWER_SECONDS: Final = 5.0
