@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -35,7 +36,7 @@ def images_of(stage: Stage) -> list[str]:
     for device in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
             found.append(device.read_text().strip())
-    return [place for place in found if place.startswith(str(stage.folder))]
+    return [place for place in found if place.startswith(f"{stage.folder}/engine/")]
 
 
 def wait_until_gone(stage: Stage) -> None:
@@ -152,12 +153,17 @@ async def test_many_at_once_have_a_disk_each(stage: Stage) -> None:
 # ------------------------------------------------------------------------------------------------ a full host
 
 
-@pytest.fixture
-def little(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["tmpfs", "ext4"])
+def little(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A file system of 192 MiB for the engine's folder."""
-    folder = tmp_path / "engine"
+    folder, image = tmp_path / "engine", tmp_path / "image"
     folder.mkdir(exist_ok=True)
     words = ["mount", "-t", "tmpfs", "-o", "size=192m,mode=0700", "cove-test", str(folder)]
+    if request.param == "ext4":
+        image.touch()
+        os.truncate(image, 192 * MEBIBYTE)
+        made = subprocess.run(["mkfs.ext4", "-q", str(image)], capture_output=True, check=False)
+        words = ["mount", "-o", "loop", str(image), str(folder)] if made.returncode == 0 else ["false"]
     if subprocess.run(words, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small file system: run the tests as root")
     yield folder

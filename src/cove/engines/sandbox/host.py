@@ -26,6 +26,7 @@ from cove.engines.sandbox.plan import BASE
 from cove.ports import Finding
 
 _PATIENCE: Final = 500
+_ADVICE: Final = "Run as root, or delegate a cgroup (docs/reference/engines.md)."
 
 
 def bubblewrap() -> str:
@@ -186,7 +187,7 @@ def examine(binary: str, limits: Limits, disks: Disks, config: SandboxConfig) ->
         there = name in versions
         ok = there or (name == "pids" and _limits_processes())
         seen = f"cgroup v{versions[name]} {name} enforces" if there else f"no cgroup {name}: {_instead(name)}"
-        findings.append(Finding(f"cgroups {name}", ok, seen, "" if ok else "Run as root, or delegate a cgroup."))
+        findings.append(Finding(f"cgroups {name}", ok, seen, "" if ok else _ADVICE))
     return [*findings, disks.finding(), users(config)]
 
 
