@@ -156,6 +156,7 @@ class Engine(Protocol):
         """Say by what each limit of a run is enforced here: ``memory``, ``processes``, ``cpu``, ``disk``.
 
         The values are words for people, the same for as long as the engine is open: ``cgroup``, ``rlimit per process``,
-        ``rlimit``, ``sized tmpfs``, ``none``. Consumers see them in the list of environments.
+        ``rlimit``, ``sized tmpfs``, ``none``. Consumers see them in the list of environments, and a strict environment
+        refuses the weak ones (``cove.core.enforcement``).
         """
         ...

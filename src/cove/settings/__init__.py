@@ -34,6 +34,7 @@ from cove.settings.sections import (
     ListenSettings,
     LocalRootSettings,
     ReleaseSettings,
+    SandboxSettings,
     UrlSettings,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "ListenSettings",
     "LocalRootSettings",
     "ReleaseSettings",
+    "SandboxSettings",
     "Settings",
     "UrlSettings",
     "file_of",
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
     #: By ``image:tag`` or image name.
     images: dict[str, ImageSettings] = Field(default_factory=lambda: {"cove/host": ImageSettings()})
+    sandbox: SandboxSettings = SandboxSettings()
     local: dict[str, LocalRootSettings] = Field(default_factory=dict)
     url_files: UrlSettings = UrlSettings()
     release: ReleaseSettings = ReleaseSettings()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_va
 from cove.core.forwarding import parse_network
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_GROUP: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _MOST_A_MINUTE: Final = 1_000_000_000
 
 
@@ -120,7 +121,7 @@ class EnvironmentSettings(_Section):
     description: str = ""
     cpus: float = Field(default=1.0, gt=0)
     memory: ByteSize = ByteSize(1 << 30)
-    #: All that a run writes; kept in memory by the sandbox engine.
+    #: All that a run writes.
     disk: ByteSize = ByteSize(1 << 30)
     inodes: int = Field(default=100_000, ge=16)
     processes: int = Field(default=128, ge=4)
@@ -153,6 +154,8 @@ class EnvironmentSettings(_Section):
     #: True: an algorithm must name its image by the whole digest: its checksum is ``sha256:`` and 64 hex digits.
     digests_only: bool = False
     access: AccessSettings = AccessSettings()
+    #: True: the service does not start where this machine cannot enforce each of memory, processes, cpu and disk.
+    strict: bool = False
 
     @model_validator(mode="after")
     def _sandbox_can(self) -> Self:
@@ -172,6 +175,30 @@ class EngineSettings(BaseModel):
 
     #: ``sandbox``, or what another package brings; empty: the engine's name is its kind.
     kind: str = ""
+
+
+class SandboxSettings(_Section):
+    """What the sandbox takes of this host."""
+
+    #: First host uid for jobs, and how many there are: each run has one of its own while it lives, so as many as
+    #: all ``max_jobs`` together are enough. They must belong to nobody else: by default they are the last below those
+    #: that systemd gives to containers. Used when the service is root.
+    first_uid: int = Field(default=458_752, ge=1000, le=4_000_000_000)
+    uids: int = Field(default=65_536, ge=1, le=1 << 24)
+    #: Largest ``disk`` of an environment that is kept in memory. Above, or where ``memory`` and ``disk`` together are
+    #: more than this machine has, a run writes into a file of the state folder, where that can be had (root, mkfs.ext4,
+    #: loop devices).
+    disk_in_memory: ByteSize = ByteSize(2 << 30)
+    #: Path of the cgroup that those of runs are made in, below the top of each hierarchy or what was delegated.
+    cgroup: str = "cove"
+
+    @field_validator("cgroup")
+    @classmethod
+    def _path_of_names(cls, value: str) -> str:
+        if not _GROUP.fullmatch(value):
+            msg = "should be a name, or names with / between them"
+            raise ValueError(msg)
+        return value
 
 
 class ImageSettings(_Section):

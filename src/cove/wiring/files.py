@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from cove.core.enforcement import check_strict
 from cove.core.environment import Access, Environment, HeldToken
 from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
@@ -33,7 +34,8 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
     """Open every engine that an environment names; the stack closes them.
 
     Raises:
-        SettingsWrong: There is no such engine, or its table is wrong.
+        SettingsWrong: There is no such engine, its table is wrong, or it cannot enforce what a strict environment asks
+            for.
     """
     images = {
         image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
@@ -42,14 +44,30 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
     engines: dict[str, Engine] = {}
     for name in sorted({environment.engine for environment in settings.environments}):
         table = settings.engines.get(name, EngineSettings())
+        kind = table.kind or name
         # The first kind's folder has no name of its own: runs of earlier versions lie there.
         folder = state / ("engine" if name == "sandbox" else f"engine-{name}")
-        place = EnginePlace(name, folder, images, table.model_extra or {})
-        engine = opener(table.kind or name)(place)
+        options = {**(_of_the_sandbox(settings, name) if kind == "sandbox" else {}), **(table.model_extra or {})}
+        engine = opener(kind)(EnginePlace(name, folder, images, options))
         stack.push_async_callback(engine.close)
         await engine.start()
         engines[name] = engine
+    for environment in settings.environments:
+        if environment.strict:
+            check_strict(environment.id, environment.engine, engines[environment.engine].enforcement())
     return engines
+
+
+def _of_the_sandbox(settings: Settings, name: str) -> Mapping[str, Any]:
+    """Give what the table ``sandbox`` says, as the options of an engine of that kind."""
+    given = settings.sandbox
+    wanted = sum(entry.max_jobs for entry in settings.environments if entry.engine == name)
+    if given.uids < wanted:
+        raise SettingsWrong(
+            f"sandbox.uids is {given.uids}, and environments run up to {wanted} jobs at a time (max_jobs).",
+            hint="Raise sandbox.uids, or lower max_jobs.",
+        )
+    return {**given.model_dump(), "disk_in_memory": int(given.disk_in_memory)}
 
 
 _ANSWER_SECONDS: Final = 5.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-SUITE = ("test_engine.py", "test_container.py", "test_attacks.py")
+SUITE = ("test_engine.py", "test_container.py", "test_attacks.py", "test_attacks_outside.py")
 INSIDE = "COVE_TEST_AS_OTHER_USER"
 USER = 54_321
 
@@ -52,7 +52,7 @@ def test_attacks_fail_as_root_by_another_name(place: Path, pytestconfig: pytest.
     """In a user namespace of one user: to the host it is still root, so whatever escapes owns everything."""
     os.chown(place, 0, 0)
     words = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
-    passes(words, ("test_attacks.py",), place, pytestconfig.rootpath)
+    passes(words, ("test_attacks.py", "test_attacks_outside.py"), place, pytestconfig.rootpath)
 
 
 def passes(start: Sequence[str], files: Sequence[str], place: Path, root: Path) -> None:
@@ -75,7 +75,7 @@ def passes(start: Sequence[str], files: Sequence[str], place: Path, root: Path) 
     assert run.returncode == 0, run.stdout + run.stderr
     passed = re.search(r"(\d+) passed", run.stdout)
     assert passed is not None, run.stdout
-    assert int(passed[1]) >= 30 * len(files)
+    assert int(passed[1]) >= 20 * len(files)
 
 
 def environment(place: Path) -> dict[str, str]:

@@ -74,6 +74,8 @@ def test_a_second_one_on_the_same_folder_or_port_says_so(owner: Path) -> None:
         ("key = ", "The settings file cove.toml is not valid TOML: Invalid value (at end of document)."),
         (f'[listen]\nport = "{SECRET}"', "Setting listen.port: should be a valid integer, unable to parse string as an integer."),
         (f'key = "{SECRET}"\nstate_dir = "cove.toml/state"', "The state folder cove.toml/state cannot be made: Not a directory."),
+        (f'key = "{SECRET}"\n[sandbox]\nuids = 1', "sandbox.uids is 1, and environments run up to 2 jobs at a time (max_jobs)."),
+        ('[sandbox]\ncgroup = "../cove"', "Setting sandbox.cgroup: should be a name, or names with / between them."),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_one_sentence_that_quotes_no_secret(tmp_path: Path, text: str, sentence: str) -> None:

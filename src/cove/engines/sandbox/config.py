@@ -17,7 +17,11 @@ class SandboxConfig:
     root: Path
     #: By ``image:tag`` or by image name.
     images: Mapping[str, ImageSource] = field(default_factory=dict)
-    #: First host uid for jobs when the service is root.
-    first_uid: int = 200_000
-    #: How many uids there are.
+    #: First host uid for jobs when the service is root; a job's group has the same number.
+    first_uid: int = 458_752
+    #: How many uids there are; as many runs can live at the same time.
     uids: int = 65_536
+    #: Path of the group that runs' cgroups are made in, below the top of each hierarchy or the delegated group.
+    cgroup: str = "cove"
+    #: Largest disk of a run in bytes that is kept in memory where this host can keep it in a file.
+    disk_in_memory: int = 2 << 30

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from cove.core.lifecycle import Active, Exited, Missing, Observation
 from cove.engines import inside
 from cove.engines.sandbox import host, images, plan, seccomp
 from cove.engines.sandbox.config import SandboxConfig
+from cove.engines.sandbox.disks import Disks
+from cove.engines.sandbox.keeping import is_nearly_full
 from cove.ports import Collected, Finding, Preparation
 
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
@@ -29,6 +32,8 @@ _ANSWER_SECONDS: Final = 10.0
 _MARK: Final = "exit.tmp"
 _STARTED: Final = b"started\n"
 _FULL: Final = b"full\n"
+_NO_USER: Final = b"users\n"
+_SHARED: Final = Path("/run/cove")
 _GRACE_SECONDS: Final = 10
 
 
@@ -44,12 +49,16 @@ class SandboxEngine:
         self._events = -1
         self._limits = host.Limits(())
         self._bwrap = host.Bubblewrap("")
+        self._disks = Disks(config.disk_in_memory)
+        self._users = config.root / "users"
 
     async def start(self) -> None:
         """Look at what this host can enforce, and listen for the ends of runs."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._bwrap = host.Bubblewrap(host.bubblewrap())
-        self._limits = host.Limits.of_this_host()
+        self._limits = host.Limits.of_this_host(self._config.cgroup)
+        self._disks = await asyncio.to_thread(Disks.of_this_host, self._root, self._config.disk_in_memory)
+        self._users = _file_of_users(self._root)
         place = self._root / "events"
         with contextlib.suppress(FileExistsError):
             os.mkfifo(place, 0o600)
@@ -124,11 +133,11 @@ class SandboxEngine:
 
     async def examine(self) -> Sequence[Finding]:
         """Look at what can be enforced here."""
-        return await asyncio.to_thread(host.examine, self._bwrap.binary, self._limits)
+        return await asyncio.to_thread(host.examine, self._bwrap.binary, self._limits, self._disks, self._config)
 
     def enforcement(self) -> Mapping[str, str]:
         """Say by what each limit of a run is enforced here."""
-        return host.enforcement(self._limits)
+        return host.enforcement(self._limits, self._disks)
 
     # ------------------------------------------------------------------------------------------ starting
 
@@ -137,15 +146,19 @@ class SandboxEngine:
         root, binds = images.root_of(self._config.images, run.container, sys.base_prefix)
         with contextlib.suppress(FileExistsError):
             Path(folder).mkdir(mode=0o700)
+        mounts, disk = self._disks.mounts(plan.mounts(run, [*binds, *self._bwrap.binds]), run.resources)
+        if disk is not None and is_nearly_full(os.statvfs(folder)):
+            raise OSError(errno.ENOSPC, "the host is nearly full")
         order: dict[str, Any] = {
             "name": run.id,
-            "uid": self._config.first_uid + int.from_bytes(secrets.token_bytes(4), "big") % self._config.uids,
-            "mounts": plan.mounts(run, [*binds, *self._bwrap.binds]),
+            "users": (str(self._users), self._config.first_uid, self._config.uids),
+            "mounts": mounts,
+            "disk": disk,
             "options": plan.arguments(run, root, secrets.token_hex(16)),
             "command": inside.command(run.container, has_shell=images.has_shell(self._config.images, run.container)),
             "bwrap": self._bwrap.place,
             "seccomp": (seccomp.program() or b"").hex(),
-            "cgroups": self._limits.cgroups(run.id, run.resources),
+            "cgroups": self._limits.cgroups(run.id, run.resources, disk_in_memory=disk is None),
             "rlimits": self._limits.rlimits(run.resources),
             "log_bytes": run.resources.log_bytes,
             "seconds": run.resources.time_seconds,
@@ -169,6 +182,8 @@ class SandboxEngine:
                     return
                 if answer == _FULL:
                     raise NoSpace("There is no space left for a run.")
+                if answer == _NO_USER:
+                    raise Unavailable("sandbox", "Every uid of sandbox.first_uid and sandbox.uids has a run.")
                 if answer:
                     raise Unavailable("sandbox", "A run's supervisor did not start.")
                 await self._end_keeper()
@@ -204,6 +219,17 @@ class SandboxEngine:
             host.end_holder(folder / name)
         self._limits.end(folder.name)
         images.remove_tree(folder)
+
+
+def _file_of_users(root: Path) -> Path:
+    """Give the file by which all Coves of this host agree on who has which uid; that of our own where there is none."""
+    if os.getuid() == 0:
+        with contextlib.suppress(OSError):
+            _SHARED.mkdir(mode=0o700, exist_ok=True)
+            facts = _SHARED.lstat()
+            if stat.S_ISDIR(facts.st_mode) and facts.st_uid == 0 and os.access(_SHARED, os.W_OK):
+                return _SHARED / "users"
+    return root / "users"
 
 
 def _observation(folder: str) -> Observation:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -18,13 +19,14 @@ from typing import Final
 
 from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
-from cove.engines.sandbox import seccomp
+from cove.engines.sandbox import cgroups, seccomp
+from cove.engines.sandbox.config import SandboxConfig
+from cove.engines.sandbox.disks import Disks
 from cove.engines.sandbox.plan import BASE
 from cove.ports import Finding
 
-_V1: Final = Path("/sys/fs/cgroup")
-_PERIOD_MICROSECONDS: Final = 100_000
 _PATIENCE: Final = 500
+_ADVICE: Final = "Run as root, or delegate a cgroup (docs/reference/engines.md)."
 
 
 def bubblewrap() -> str:
@@ -67,31 +69,33 @@ class Bubblewrap:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How limits are enforced here.
+    """How limits are enforced here."""
 
-    What a run writes lies in memory and is charged to it, so the memory limit is memory plus disk.
-    """
-
-    #: cgroup v1 controllers that we may use; empty: rlimits alone.
-    controllers: tuple[str, ...]
+    #: Where cgroups can be used, by controller; empty: rlimits alone.
+    places: tuple[cgroups.Place, ...]
 
     @classmethod
-    def of_this_host(cls) -> Limits:
+    def of_this_host(cls, group: str = "cove") -> Limits:
         """Try each controller with a group of our own."""
-        return cls(tuple(name for name in ("memory", "pids", "cpu") if _usable(_V1 / name)))
+        return cls(cgroups.find(group))
 
-    def cgroups(self, run: str, limits: Resources) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Give each group of a run with what is to be written into it, in order."""
-        memory = str(limits.memory_bytes + limits.disk_bytes)
-        values = {
-            "memory": [("memory.limit_in_bytes", memory), ("memory.memsw.limit_in_bytes", memory)],
-            "pids": [("pids.max", str(limits.processes + 4))],
-            "cpu": [
-                ("cpu.cfs_period_us", str(_PERIOD_MICROSECONDS)),
-                ("cpu.cfs_quota_us", str(int(limits.cpus * _PERIOD_MICROSECONDS))),
-            ],
-        }
-        return [(str(_V1 / name / "cove" / run), values[name]) for name in self.controllers]
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """Give what is enforced by cgroups."""
+        return tuple(place.controller for place in self.places)
+
+    def cgroups(
+        self, run: str, limits: Resources, *, disk_in_memory: bool = True
+    ) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Give each group of a run with what is to be written into it, in order.
+
+        Args:
+            run: Name of the groups.
+            limits: The run's.
+            disk_in_memory: True: what it writes is charged as memory, so that the limit is memory plus disk.
+        """
+        memory = limits.memory_bytes + (limits.disk_bytes if disk_in_memory else 0)
+        return cgroups.groups(self.places, run, memory, limits)
 
     def rlimits(self, limits: Resources) -> list[tuple[str, int]]:
         """Give the rlimits of a run: always a few, and the rest where no controller does it."""
@@ -104,19 +108,7 @@ class Limits:
 
     def end(self, run: str) -> None:
         """Kill what is in a run's groups, and remove them; may be repeated."""
-        for name in self.controllers:
-            folder = _V1 / name / "cove" / run
-            for _ in range(200):
-                try:
-                    for pid in (folder / "cgroup.procs").read_text().split():
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(int(pid), signal.SIGKILL)
-                    folder.rmdir()
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.005)
+        cgroups.end(self.places, run)
 
 
 def end_holder(place: Path) -> None:
@@ -173,7 +165,7 @@ def _holder(facts: os.stat_result) -> int | None:
     return None
 
 
-def examine(binary: str, limits: Limits) -> Sequence[Finding]:
+def examine(binary: str, limits: Limits, disks: Disks, config: SandboxConfig) -> Sequence[Finding]:
     """Look at what can be enforced."""
     probe = [binary, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
     run = subprocess.run(probe, env={}, capture_output=True, check=False, timeout=20)  # noqa: S603 - our own words
@@ -190,25 +182,48 @@ def examine(binary: str, limits: Limits) -> Sequence[Finding]:
             "" if seccomp.program() else "Use x86_64 or aarch64.",
         ),
     ]
-    for name in ("memory", "pids", "cpu"):
-        there = name in limits.controllers
+    versions = {place.controller: place.version for place in limits.places}
+    for name in cgroups.CONTROLLERS:
+        there = name in versions
         ok = there or (name == "pids" and _limits_processes())
-        seen = f"cgroup v1 {name} enforces" if there else f"no cgroup {name}: {_instead(name)}"
-        findings.append(Finding(f"cgroups {name}", ok, seen, "" if ok else "Run as root, or delegate a cgroup."))
-    root = os.getuid() == 0
-    seen = "a host uid per job" if root else "jobs run with the service's own uid, in namespaces of their own"
-    findings.append(Finding("users", ok=True, seen=seen, advice="" if root else "Run as root for a uid per job."))
-    return findings
+        seen = f"cgroup v{versions[name]} {name} enforces" if there else f"no cgroup {name}: {_instead(name)}"
+        findings.append(Finding(f"cgroups {name}", ok, seen, "" if ok else _ADVICE))
+    return [*findings, disks.finding(), users(config)]
 
 
-def enforcement(limits: Limits) -> Mapping[str, str]:
+def users(config: SandboxConfig) -> Finding:
+    """Say whose processes jobs are outside, and whether somebody else has these uids too."""
+    first, last = config.first_uid, config.first_uid + config.uids - 1
+    if os.getuid() != 0:
+        seen = "jobs run with the service's own uid, in namespaces of their own"
+        return Finding("users", ok=True, seen=seen, advice="Run as root for a uid per job.")
+    others = [entry.pw_name for entry in pwd.getpwall() if first <= entry.pw_uid <= last] or _subordinates(first, last)
+    if others:
+        seen = f"uids {first} to {last} of jobs are also those of {others[0]}"
+        advice = "Set sandbox.first_uid and sandbox.uids to a range that belongs to nobody."
+        return Finding("users", ok=False, seen=seen, advice=advice)
+    return Finding("users", ok=True, seen=f"each run has a host uid of its own from {first} to {last}")
+
+
+def _subordinates(first: int, last: int) -> list[str]:
+    """List who was given uids of a range for containers of their own."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in Path("/etc/subuid").read_text().splitlines():
+            name, begin, count = [*line.split(":"), "", ""][:3]
+            if begin.isdigit() and count.isdigit() and int(begin) <= last and int(begin) + int(count) > first:
+                found.append(f"{name}'s containers (/etc/subuid)")
+    return found
+
+
+def enforcement(limits: Limits, disks: Disks) -> Mapping[str, str]:
     """Say by what each limit of a run is enforced."""
     by_process = "rlimit" if _limits_processes() else "none"
     return {
         "memory": "cgroup" if "memory" in limits.controllers else "rlimit per process",
         "processes": "cgroup" if "pids" in limits.controllers else by_process,
         "cpu": "cgroup" if "cpu" in limits.controllers else "none",
-        "disk": "sized tmpfs",
+        "disk": disks.enforcement(),
     }
 
 
@@ -232,14 +247,3 @@ def _limits_processes() -> bool:
 def _counts_processes_by_namespace() -> bool:
     """Say whether RLIMIT_NPROC holds for each run alone, and not for the service's user as a whole (Linux 5.14)."""
     return tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 14)
-
-
-def _usable(controller: Path) -> bool:
-    if os.getuid() != 0 or not (controller / "cgroup.procs").exists():
-        return False
-    try:
-        (controller / "cove" / "probe").mkdir(parents=True, exist_ok=True)
-        (controller / "cove" / "probe").rmdir()
-    except OSError:
-        return False
-    return True

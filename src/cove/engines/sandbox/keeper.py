@@ -11,7 +11,6 @@ is made first, as the mark that the run was taken, and locked for as long as the
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import json
 import os
@@ -22,13 +21,18 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves our own folder out
+import keepgroups  # type: ignore[import-not-found]  # found beside this script
+import keepids  # type: ignore[import-not-found]  # found beside this script
+import keepmarks  # type: ignore[import-not-found]  # found beside this script
 import keepmounts  # type: ignore[import-not-found]  # found beside this script
 import keeptree  # type: ignore[import-not-found]  # found beside this script
+from keepdisk import Disk  # type: ignore[import-not-found]  # found beside this script
 from keeping import Log, copy_folder, memory_file  # type: ignore[import-not-found]  # found beside this script
 
 BASE = "/tmp"  # noqa: S108 - see plan.py
 _CHUNK = 1 << 16
-_RECORD_BYTES = 4096
+_NO_SPACE = "The provider has no space left."
+_LOOK_SECONDS = 0.2
 
 
 def main():
@@ -38,7 +42,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system takes the dead away: nobody waits for a supervisor
-    answers = {b"!": b"started\n", b"f": b"full\n"}
+    answers = {b"!": b"started\n", b"f": b"full\n", b"u": b"users\n"}
     for line in sys.stdin:
         heard, told = os.pipe()
         if os.fork() == 0:
@@ -61,88 +65,65 @@ def _supervise(root, line, told):
         run = os.open(os.path.join(root, spec["name"]), os.O_RDONLY | os.O_DIRECTORY)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         running = _Run(run, spec)  # it hears the signals from before anybody can know of it
-        answer, record = _take(run)
+        answer, record = keepmarks.take(run) if running.take_user() else (b"u", None)
         os.write(told, answer)
         os.close(told)
-        if record is None:
-            os._exit(0)
-        os.pwrite(record, _written(running.go()), 0)
-        os.rename("exit.tmp", "exit.json", src_dir_fd=run, dst_dir_fd=run)
-        _tell(top, spec["name"])
-        running.remove_cgroups()
+        facts = running.go() if record is not None else None
+        running.give_user_back()  # before anybody can know of the end, and start another run
+        if facts is not None:
+            os.pwrite(record, keepmarks.written(facts), 0)
+            os.rename("exit.tmp", "exit.json", src_dir_fd=run, dst_dir_fd=run)
+            keepmarks.tell(top, spec["name"])
+            keepgroups.remove(spec["cgroups"])
         code = 0
     finally:
         os._exit(code)
-
-
-def _take(run):
-    """Make and lock the file of the record, with its blocks, so that it can be written on a full disk.
-
-    Gives what the keeper is told, and the file; None where the run is not ours: another supervisor has or had it, or
-    there is no space for it.
-    """
-    mine = f"exit.{os.getpid()}"
-    record = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=run)
-    try:
-        fcntl.flock(record, fcntl.LOCK_EX)
-        os.write(record, b" " * _RECORD_BYTES)
-        # Linked when it is locked: nobody ever sees a run that was taken and has no living supervisor.
-        os.link(mine, "exit.tmp", src_dir_fd=run, dst_dir_fd=run)
-    except FileExistsError:
-        return b"!", None
-    except OSError:
-        return b"f", None
-    finally:
-        os.unlink(mine, dir_fd=run)
-    if "exit.json" in os.listdir(run):
-        os.unlink("exit.tmp", dir_fd=run)
-        return b"!", None
-    return b"!", record
-
-
-def _written(facts):
-    """Give the record's text: names that an algorithm chose never make it too long to be read again."""
-    text = json.dumps(facts).encode()
-    while len(text) > _RECORD_BYTES and facts["left_out"]:
-        facts["left_out"].pop()
-        text = json.dumps(facts).encode()
-    return text.ljust(_RECORD_BYTES)
-
-
-def _tell(top, name):
-    try:
-        descriptor = os.open("events", os.O_WRONLY | os.O_NONBLOCK, dir_fd=top)
-        os.write(descriptor, name.encode() + b"\n")
-    except OSError:
-        return
 
 
 class _Run:
     def __init__(self, run, spec):
         self.run = run
         self.spec = spec
-        self.owner = 0
+        self.owner = os.getuid()
+        self.held = None
+        self.disk = None
+        self.is_full = False
+        self.is_made = False
         self.started_at = None
         self.ended_by = ""
         self.kill_at = None
         self.init = 0
         self.exit_code = None
-        self.cgroups = []
         self.wishes, told = os.pipe()
         os.set_blocking(told, False)
         signal.signal(signal.SIGUSR1, lambda *_: os.write(told, b"!"))
         signal.signal(signal.SIGUSR2, lambda *_: keeptree.abandon())
         keeptree.adopt()
 
+    def take_user(self):
+        """Take a user of this host for this run alone, where we may be another; False when there is none left."""
+        if self.owner == 0:
+            found = keepids.take(*self.spec["users"])
+            if found is None:
+                return False
+            self.owner, self.held = found
+        return True
+
+    def give_user_back(self):
+        """Let another run have the user, now that nothing runs under it."""
+        if self.held is not None:
+            keepids.give_back(self.owner, self.held)
+
     def go(self):
         """Run it, and give the record of its end."""
         failure, detail, code = "", "", 1
         try:
-            self.owner = os.getuid() or self.spec["uid"]
-            keepmounts.make(BASE, self.spec["mounts"], self.owner)
-            self._make_cgroups()
+            wanted = self.spec["disk"]
+            keepmounts.make(BASE, self.spec["mounts"], self.owner, self._put_disk if wanted else None)
+            self.is_made = True
+            keepgroups.make(self.spec["cgroups"])
             code = self._run()
-            if self.started_at is None and not self.ended_by:
+            if self.started_at is None and not self.ended_by and not self.is_full:
                 failure, detail = "sandbox", "The sandbox could not be set up for this job."
         except keepmounts.Refused as problem:
             failure, detail = "sandbox", str(problem)
@@ -150,17 +131,23 @@ class _Run:
             failure, detail = "sandbox", "A variable, or the command, has characters that no program can be given."
         except OSError as problem:
             failure = "no_space" if problem.errno == errno.ENOSPC else "sandbox"
-            detail = "The provider has no space left." if failure == "no_space" else "The sandbox could not be made."
+            detail = _NO_SPACE if failure == "no_space" else "The sandbox could not be made."
             self._log(f"sandbox: {problem.strerror}\n".encode())
         keeptree.end()
-        out_of_memory = self._is_out_of_memory()
+        out_of_memory = keepgroups.ran_out_of_memory(self.spec["cgroups"])
+        left_out = []
         try:
-            left_out = self._collect()
+            if self._lost_writes():
+                failure, detail = "no_space", _NO_SPACE
+            elif self.is_made:
+                left_out = self._collect()
         except OSError as problem:
             left_out = []
             self._forget_copies()
             if not failure:
                 failure, detail = "no_space" if problem.errno == errno.ENOSPC else "sandbox", "The outputs were lost."
+        if self.disk is not None:
+            self.disk.close()
         return {
             "code": code,
             "started_at": self.started_at,
@@ -171,48 +158,6 @@ class _Run:
             "detail": detail,
             "left_out": left_out[:20],
         }
-
-    # -------------------------------------------------------------------------------- limits
-
-    def _make_cgroups(self):
-        for folder, limits in self.spec["cgroups"]:
-            try:
-                os.makedirs(folder, exist_ok=True)
-                for name, value in limits:
-                    try:
-                        with open(f"{folder}/{name}", "w") as file:
-                            file.write(value)
-                    except FileNotFoundError:
-                        continue
-            except OSError:
-                raise keepmounts.Refused("A cgroup of this host refused the job's limits.") from None
-            self.cgroups.append(folder)
-
-    def _join(self):
-        for folder in self.cgroups:
-            with open(f"{folder}/cgroup.procs", "w") as file:
-                file.write(str(os.getpid()))
-
-    def _is_out_of_memory(self):
-        for folder in self.cgroups:
-            for name in ("memory.oom_control", "memory.events"):
-                try:
-                    with open(f"{folder}/{name}") as file:
-                        for line in file:
-                            key, _, count = line.partition(" ")
-                            if key == "oom_kill" and int(count):
-                                return True
-                except OSError:
-                    continue
-        return False
-
-    def remove_cgroups(self):
-        """Remove the run's groups; where one is still busy, the engine's ``remove`` does it later."""
-        for folder in self.cgroups:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                continue
 
     # -------------------------------------------------------------------------------- the run itself
 
@@ -239,7 +184,7 @@ class _Run:
     def _become(self, words, into, keep):
         """Turn into bubblewrap, as the run's own user and with an empty environment."""
         try:
-            self._join()
+            keepgroups.join(self.spec["cgroups"])
             os.dup2(into, 1)
             os.dup2(into, 2)
             for descriptor in keep:
@@ -271,7 +216,8 @@ class _Run:
             poll.register(descriptor, select.POLLIN)
         while True:
             until = self.kill_at if self.kill_at is not None else limit
-            ready = {descriptor for descriptor, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1)}
+            patience = self._mind_the_host(child, max(0.0, until - time.monotonic()))
+            ready = {descriptor for descriptor, _ in poll.poll(patience * 1000 + 1)}
             if status in ready:
                 part = os.read(status, _CHUNK)
                 news += part
@@ -305,6 +251,18 @@ class _Run:
         self._hear(news)
         log.close()
         return self._code(raw)
+
+    def _mind_the_host(self, child, patience):
+        """End the run while there is still a little space: beyond, the service could not write either.
+
+        Gives how many of the seconds to wait may pass until the next look.
+        """
+        if self.disk is None or self.is_full:
+            return patience
+        if self.disk.is_host_full():
+            self.is_full = True
+            os.kill(child, signal.SIGKILL)
+        return min(patience, _LOOK_SECONDS)
 
     def _code(self, raw):
         if self.exit_code is not None:
@@ -363,6 +321,13 @@ class _Run:
 
     # -------------------------------------------------------------------------------- what it left
 
+    def _put_disk(self, target):
+        self.disk = Disk(self.run, target, self.spec["disk"])
+
+    def _lost_writes(self):
+        """Say whether something that the run wrote may be lost, so that none of it may be taken for what it wrote."""
+        return self.disk is not None and (self.is_full or not self.disk.keeps_all())
+
     def _forget_copies(self):
         """Give the space back that half of a copy takes: where a disk is full, nobody else can write either."""
         import shutil  # noqa: PLC0415 - slow to import, and hardly ever needed
@@ -373,6 +338,7 @@ class _Run:
     def _collect(self):
         """Copy regular files out of the private file system; name the rest. What is empty leaves no folder."""
         left_out = []
+        budget = self.spec["mounts"]["size"] if self.disk is None else self.spec["disk"]["bytes"]
         for name in ("outputs", "logs"):
             try:
                 source = os.open(f"{BASE}/w/{name}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -381,7 +347,7 @@ class _Run:
             if os.listdir(source):
                 os.mkdir(name, 0o700, dir_fd=self.run)
                 into = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.run)
-                copy_folder(source, into, 0, left_out, [self.spec["mounts"]["size"]])
+                copy_folder(source, into, 0, left_out, [budget])
         return left_out
 
 

@@ -6,6 +6,13 @@ import stat
 
 _COPY = 1 << 20
 _MAX_DEPTH = 64
+_LITTLE = 512 << 20
+
+
+def is_nearly_full(facts: os.statvfs_result) -> bool:
+    """Say whether a run that writes into a file of this host must not go on: less than 512 MiB, or a 16th, is left."""
+    left, size = facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
+    return left < min(_LITTLE, size // 16)
 
 
 class Log:

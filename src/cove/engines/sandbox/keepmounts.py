@@ -25,7 +25,7 @@ class Refused(Exception):
     """The file system could not be made; the text is for people."""
 
 
-def make(base, spec, owner):
+def make(base, spec, owner, put_disk=None):
     """Enter a new mount namespace and fill ``base``.
 
     Args:
@@ -34,6 +34,7 @@ def make(base, spec, owner):
             (target, base64), ``binds`` (source, target), ``inputs`` (source, target: the run must be able to read
             them); names and targets are relative to ``base``.
         owner: Host uid of the run.
+        put_disk: Mounts a file system of its own for what the run writes, at a path; None keeps that in memory.
     """
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(_NEWNS | (0 if uid == 0 else _NEWUSER)):
@@ -47,6 +48,9 @@ def make(base, spec, owner):
     binds = [(_open(source), target) for source, target in spec["binds"]]
     inputs = [(_open(source), target) for source, target in spec["inputs"]]
     mount("cove", base, "tmpfs", _NOSUID_NODEV, f"size={spec['size']},nr_inodes={spec['inodes']},mode=0755")
+    if put_disk is not None:
+        os.mkdir(f"{base}/w")
+        put_disk(f"{base}/w")
     for name, mode in spec["folders"]:
         os.makedirs(f"{base}/{name}")
         os.chmod(f"{base}/{name}", mode)
