@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cove.core.fees import SignedFee
-from cove.core.job import Job, JobId
+from cove.core.job import Job, JobId, RegistryLogin
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class StartRequest:
     layout: str = "did"
     #: What the caller says to the site's policy server, JSON text; empty for nothing.
     passed_on: str = ""
+    #: For the registry of a private image; None: the provider's own login, where it has one.
+    login: RegistryLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class JobView:
     bytes_done: int | None = None
     #: Bytes to bring in all; None when unknown.
     bytes_total: int | None = None
+    #: For people, what is done just now; empty for nothing to add.
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class JobService:
         )
         orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
         await consent_to_job(parts, Action.COMPUTE, request.consumer, admitted, request.passed_on)
-        package = replace(admitted.package, environment=given, layout=request.layout)
+        container = replace(admitted.package.container, login=request.login)
+        package = replace(admitted.package, environment=given, layout=request.layout, container=container)
         seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
         job = Job(
             id=JobId(parts.new_id()),
@@ -256,7 +257,7 @@ class JobService:
     async def _view(self, job: Job) -> JobView:
         progress = self._loop.steps.provisioning.get(job.id)
         if progress is not None:
-            return JobView(job, None, progress.bytes_done, progress.bytes_total)
+            return JobView(job, None, progress.bytes_done, progress.bytes_total, progress.doing)
         if job.phase is not Phase.ACCEPTED:
             return JobView(job)
         return JobView(job, await self._parts.store.position(job) or None)

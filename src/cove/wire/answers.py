@@ -66,7 +66,8 @@ class StatusObject(BaseModel):
     startedAt: str | None = Field(default=None, description="When the algorithm began; null before")  # noqa: N815
     queuePosition: int | None = Field(default=None, description="1 is next; null once it left the queue")  # noqa: N815
     progress: dict[str, Any] | None = Field(
-        default=None, description="phase, elapsedSeconds, and bytes while data is brought"
+        default=None,
+        description="phase, elapsedSeconds, bytes while the image and data are brought, and what is being done",
     )
 
 

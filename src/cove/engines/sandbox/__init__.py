@@ -16,4 +16,4 @@ def open_engine(place: EnginePlace) -> SandboxEngine:
     """
     for name in place.options:
         raise SettingsWrong(f"engines.{place.name}.{name} is not a setting of the sandbox.")
-    return SandboxEngine(SandboxConfig(root=place.folder, images=place.images))
+    return SandboxEngine(SandboxConfig(root=place.folder, images=place.images, store=place.store))

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
+from cove.core.images import ImageConfig
 from cove.core.job import Container, Run
 
 BASE: Final = "/tmp"  # noqa: S108 - the supervisor mounts its own file system there, in its own namespace
@@ -27,16 +28,21 @@ _ETC: Final = {
     "group": "root:x:0:\njob:x:1000:\n",
     "hosts": "127.0.0.1 localhost\n",
 }
+_HOME: Final = "/home/job"
+_SHOWN: Final = frozenset({"/data", "/data/inputs", "/data/outputs", "/data/logs", "/tmp"})  # noqa: S108 - inside
 _SYSTEM_FOLDERS: Final = frozenset({"proc", "dev", "sys", "tmp", "data", "run"})
 
 
-def command(container: Container, *, has_shell: bool = True) -> list[str]:
+def command(container: Container, *, has_shell: bool = True, own: Sequence[str] = ()) -> list[str]:
     """Give the command of a run: split like a shell does, or by ``sh -c`` when the text has shell characters.
 
     Args:
         container: What is to be run.
         has_shell: Whether the image has ``/bin/sh``; without one there is nothing but to split.
+        own: The image's own command, for a container that names none; empty: the algorithm is run by ``sh``.
     """
+    if not container.entrypoint and own:
+        return list(own)
     text = (container.entrypoint or "sh $ALGO").replace("$ALGO", ALGORITHM)
     if has_shell and any(sign in text for sign in _SHELL_SIGNS):
         return ["/bin/sh", "-c", text]
@@ -46,12 +52,13 @@ def command(container: Container, *, has_shell: bool = True) -> list[str]:
         return ["/bin/sh", "-c", text] if has_shell else text.split()
 
 
-def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def mounts(run: Run, binds: Sequence[tuple[str, str]], work: str = "") -> dict[str, Any]:
     """Say what the supervisor's private file system holds (``keepmounts.make``).
 
     Args:
         run: What is to be run.
         binds: Further parts of this host: path, place below ``BASE``.
+        work: Folder of this host that the run may change in a layer of its own; empty for none.
     """
     contents = [(bind.target.lstrip("/"), bind.content) for bind in run.binds if bind.content is not None]
     files = [*((f"etc/{name}", text.encode()) for name, text in _ETC.items()), *contents]
@@ -62,17 +69,27 @@ def mounts(run: Run, binds: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "folders": _FOLDERS,
         "files": [(target, base64.b64encode(content).decode()) for target, content in files],
         "binds": binds,
+        "work": work,
         "inputs": [(bind.source, bind.target.lstrip("/")) for bind in run.binds if bind.content is None],
     }
 
 
-def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) -> list[str]:
+def arguments(
+    run: Run,
+    root_entries: Sequence[tuple[str, str]],
+    secret: str,
+    image: ImageConfig = ImageConfig(()),  # noqa: B008 - frozen
+    *,
+    has_work: bool = False,
+) -> list[str]:
     """Give the options of bubblewrap.
 
     Args:
         run: What is to be run.
         root_entries: What the root shows: (place, where it is, or ``-> target`` for a link).
         secret: The run's own random value.
+        image: What the image says of its runs.
+        has_work: Whether its working directory is shown from the run's own layer.
     """
     options = [
         "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns",
@@ -84,6 +101,8 @@ def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) ->
             options += ["--symlink", source[3:], place]
         else:
             options += ["--ro-bind", source, place]
+    if has_work:
+        options += ["--bind", f"{BASE}/bw/cwd", image.working_directory]
     options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{BASE}/w/shm", "/dev/shm"]  # noqa: S108
     options += ["--bind", f"{BASE}/w/tmp", "/tmp", "--bind", f"{BASE}/w/home", "/home/job"]  # noqa: S108
     # One bind for all inputs: bubblewrap reads the whole table of mounts for each.
@@ -91,11 +110,28 @@ def arguments(run: Run, root_entries: Sequence[tuple[str, str]], secret: str) ->
     options += ["--bind", f"{BASE}/w/outputs", "/data/outputs", "--bind", f"{BASE}/w/logs", "/data/logs"]
     # bubblewrap's own /dev is a file system without a size, which the run could fill; /proc has the settings of the
     # run's own namespaces, and the memory of its first process.
-    options += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--chdir", "/"]
-    path = f"{_PATH}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else _PATH
-    for name, value in {**dict(run.environment), **_own_variables(secret, path)}.items():
+    options += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--chdir", _start(image.working_directory)]
+    given = {name: value for name, value in image.environment if not name.startswith("LD_")}
+    path = given.get("PATH") or _PATH
+    path = f"{path}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else path
+    for name, value in {**given, **dict(run.environment), **_own_variables(secret, path)}.items():
         options += ["--setenv", name, value]
     return options
+
+
+def _start(working_directory: str) -> str:
+    """Give the folder that a run starts in: what the sandbox hides of the image cannot be it."""
+    top = "/" + working_directory.split("/")[1]
+    if is_home(working_directory):
+        return _HOME
+    if hidden(top[1:]):
+        return working_directory if working_directory in _SHOWN else "/"
+    return working_directory
+
+
+def is_home(folder: str) -> bool:
+    """Say whether a folder of an image lies where the job's own home is."""
+    return f"{folder}/".startswith(f"{_HOME}/")
 
 
 def _own_variables(secret: str, path: str) -> dict[str, str]:
