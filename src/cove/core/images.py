@@ -225,7 +225,7 @@ def _list(given: object, name: str) -> Sequence[object]:
 def _words(given: object, name: str) -> tuple[str, ...]:
     if given is None:
         return ()
-    if not isinstance(given, list) or not all(isinstance(word, str) and "\0" not in word for word in given):
+    if not isinstance(given, list) or not all(map(is_text, given)):
         raise ImageRefused(f"The image's configuration has a {name} that is no list of texts.")
     if len(given) > _MAX_WORDS:
         raise ImageRefused(f"The image's configuration has a {name} of more than {_MAX_WORDS} entries.")
@@ -238,4 +238,15 @@ def _environment(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _text(given: object) -> str:
-    return given if isinstance(given, str) and "\0" not in given else ""
+    return given if isinstance(given, str) and is_text(given) else ""
+
+
+def is_text(given: object) -> bool:
+    """Say whether something is a text that programs and files can be given."""
+    if not isinstance(given, str) or "\0" in given:
+        return False
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

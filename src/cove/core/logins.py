@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Final
 
@@ -30,7 +29,7 @@ def parse_login(plain: bytes) -> RegistryLogin:
     if not username and not password and isinstance(given.get("auth"), str):
         try:
             username, _, password = base64.b64decode(given["auth"], validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise _wrong("should hold an auth that is the base64 of username:password") from None
     if not isinstance(username, str) or not isinstance(password, str) or not username or not password:
         raise _wrong("should hold a username and a password, or auth")

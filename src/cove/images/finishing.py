@@ -6,7 +6,8 @@ import os
 from dataclasses import replace
 from typing import Final
 
-from cove.core.images import ImageConfig
+from cove.core.errors import ImageRefused
+from cove.core.images import ImageConfig, is_text
 from cove.images.tree import Tree
 
 _MAX_ACCOUNTS_BYTES: Final = 1 << 20
@@ -30,6 +31,8 @@ def finish(tree: Tree, config: ImageConfig) -> ImageConfig:
     if tree.stat(("etc", "hosts")) is None:
         _write(tree, ("etc", "hosts"), "127.0.0.1 localhost\n")
     parts = tree.resolve(tuple(config.working_directory.strip("/").split("/")))
+    if not all(map(is_text, parts)):
+        raise ImageRefused("The image's working directory has a name that is no text.")
     for length in range(1, len(parts) + 1):
         if tree.stat(parts[:length]) is None:
             tree.folder(parts[:length])

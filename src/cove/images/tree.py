@@ -103,17 +103,9 @@ class Tree:
         try:
             parent = self._parent(parts)
             self._count()
-            try:
-                mode = os.lstat(target[-1], dir_fd=source).st_mode
-            except FileNotFoundError:
-                raise problem from None
-            if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-                raise problem
-            if os.path.samestat(os.fstat(source), os.fstat(parent)) and target[-1] == parts[-1]:
-                return
-            with contextlib.suppress(FileNotFoundError):
-                self._remove_at(parent, parts[-1])
-            os.link(target[-1], parts[-1], src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+            self._link_again(source, target[-1], parent, parts[-1])
+        except FileNotFoundError:
+            raise problem from None
         finally:
             os.close(source)
 
@@ -181,6 +173,16 @@ class Tree:
             os.close(descriptor)
 
     # ------------------------------------------------------------------------------------------ below
+
+    def _link_again(self, source: int, name: str, parent: int, new_name: str) -> None:
+        mode = os.lstat(name, dir_fd=source).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            raise FileNotFoundError
+        if os.path.samestat(os.fstat(source), os.fstat(parent)) and name == new_name:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._remove_at(parent, new_name)  # which may take the file itself away, where it lies below that
+        os.link(name, new_name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
 
     def _count(self) -> None:
         self._left -= 1
