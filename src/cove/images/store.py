@@ -114,8 +114,8 @@ class DiskImages:
             raise ImageRefused(f"The algorithm's checksum {checksum} is not sha256: and 64 hex digits in lower case.")
         name, key = reference.name, (reference.digest or checksum)
         if source.kind == "archive":
-            name, key = await asyncio.to_thread(_name_of_archive, source), ""
-        known = self._shelf.known(name, key) if key or source.kind == "archive" else None
+            name, key = await asyncio.to_thread(_name_of_archive, source), str(reference)
+        known = self._shelf.known(name, key) if key else None
         if known is not None and not known.private:
             if checksum and checksum not in known.known_as:
                 raise ImageRefused(f"The image has the digest {known.digest}, and the algorithm states {checksum}.")
@@ -200,10 +200,10 @@ class DiskImages:
         finally:
             timer.cancel()
             origin.close()
-        if source.kind == "archive":  # it is looked up by what the archive is, whatever a DDO states
+        if source.kind == "archive":  # it is looked up by name, whatever a DDO states: an archive may hold several
             known = self._shelf.known(wanted.name, image.digest)
             if known is not None:
-                self._shelf.remember(wanted.name, [""], known)
+                self._shelf.remember(wanted.name, [str(reference)], known)
         self._settle(image.digest)
         return image
 
