@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from tests.support.images import PLATFORM, MadeImage, RunningRegistry, an_entry,
 from tests.support.registries import LOGIN
 from tests.support.runs import Told
 
-from cove.core.errors import ImagePullFailed, ImageRefused
+from cove.core.errors import ImagePullFailed, ImageRefused, NoSpace
 from cove.core.job import Container, RegistryLogin
 from cove.ports import ImageSource
 
@@ -260,3 +261,24 @@ async def test_an_image_in_dockers_own_types(registry: RunningRegistry, open_sto
     name = registry.push(image, "docker", "1")
     found = await open_store(registry.host).prepare(REGISTRY, Container(name, "1", image.digest), Told())
     assert (found.root / "app/x").read_text() == "docker"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may mount a small disk: run as root")
+@pytest.mark.parametrize("compressible", [True, False])
+async def test_a_full_disk_ends_the_pull_and_nothing_is_left(
+    registry: RunningRegistry, open_store: Open, tmp_path: Path, *, compressible: bool
+) -> None:
+    content = bytes(8 << 20) if compressible else os.urandom(8 << 20)
+    image = an_image(tar_of([("large", content)]))
+    name = registry.push(image, "large", "1")
+    place = tmp_path / "images"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "cove-test", place], check=True)  # noqa: ASYNC221 - at once
+    try:
+        store = open_store(registry.host)
+        with pytest.raises(NoSpace, match="no space left for the image"):
+            await store.prepare(REGISTRY, Container(name, "1", image.digest), Told())
+        assert left(place) == []
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)  # noqa: ASYNC221 - at once
