@@ -23,8 +23,8 @@ from _bare import ALGORITHM, RESOURCES, Bare
 
 from cove.core.job import Bind, Container, JobId, Resources, Run, RunId, run_id
 from cove.core.lifecycle import Exited
+from cove.engines.inside import ALGORITHM as PLACE
 from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine
-from cove.engines.sandbox.plan import ALGORITHM as PLACE
 from cove.ports import Engine
 
 

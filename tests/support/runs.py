@@ -116,6 +116,7 @@ class Told:
 
     bytes_done: int = 0
     bytes_total: int | None = None
+    doing: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,13 @@ class Site:
         """Store a job: raw code on one dataset with these files, or a published algorithm with those."""
         parts = self.cove.parts
         seconds = changes.pop("seconds", 30)
+        container = changes.pop("container", Container("cove/host", "", CHECKSUM, "python3 $ALGO"))
         package = Package(
             (InputAsset(DID, "1", self._sealed(files), publisher=PUBLISHER),),
             InputAsset("did:op:" + "b" * 64, "1", self._sealed(algorithm), publisher=PUBLISHER)
             if algorithm is not None
             else InputAsset("", "", None),
-            Container("cove/host", "", CHECKSUM, "python3 $ALGO"),
+            container,
             code if algorithm is None else None,
         )
         limits = replace(parts.environments["default"].resources, time_seconds=seconds)

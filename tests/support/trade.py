@@ -84,7 +84,7 @@ class Trade:
         }  # fmt: skip
         return await self.house.http.get("/api/services/download", params=asked)
 
-    async def start(self, tx: str, *, by: Wallet | None = None) -> httpx2.Response:
+    async def start(self, tx: str, *, by: Wallet | None = None, **fields: Any) -> httpx2.Response:
         """Start a job on the table."""
         wallet, nonce = by or self.consumer, str(next(NONCES))
         return await self.house.start(
@@ -92,6 +92,7 @@ class Trade:
             consumerAddress=wallet.address,
             nonce=nonce,
             signature=signer(wallet).sign(f"{wallet.address}{self.asset.did}{nonce}"),
+            **fields,
         )
 
     async def pay(self, service_index: int) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from cove.cli import consumer, output, owner
+from cove.cli import consumer, images, output, owner
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the job failed, or a check or this machine did; 2 wrong usage or settings; 3 refused by the "
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
         app.command(rich_help_panel="For consumers")(command)
     for name, owned in owner.COMMANDS:
         app.command(name, rich_help_panel="For owners")(owned)
+    app.add_typer(images.build(), name="images", rich_help_panel="For owners")
     return app
 
 

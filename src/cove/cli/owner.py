@@ -35,7 +35,7 @@ def serve(settings_file: SettingsFile = None) -> None:
     from cove import settings as settings_module  # noqa: PLC0415
     from cove import telemetry  # noqa: PLC0415
 
-    with _owner_errors():
+    with owner_errors():
         settings = settings_module.load(settings_file)
         _warn_of_unused_variables()
         telemetry.set_up(settings.log_level)
@@ -48,7 +48,7 @@ def show_settings(settings_file: SettingsFile = None, as_json: AsJson = False) -
     from cove import settings as settings_module  # noqa: PLC0415 - see above
     from cove.cli.origins import origins  # noqa: PLC0415 - likewise
 
-    with _owner_errors(as_json=as_json):
+    with owner_errors(as_json=as_json):
         loaded = settings_module.load(settings_file)
         found = list(origins(loaded, settings_file))
     _warn_of_unused_variables()
@@ -62,7 +62,7 @@ def doctor(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:
     """Look at everything that the service needs; exit 1 when something is not as it should be."""
     from cove.cli.doctor import examine  # noqa: PLC0415 - see above
 
-    with _owner_errors(as_json=as_json):
+    with owner_errors(as_json=as_json):
         findings = asyncio.run(examine(settings_file))
     if as_json:
         output.document([{"part": one.part, "ok": one.ok, "seen": one.seen, "advice": one.advice} for one in findings])
@@ -105,7 +105,7 @@ def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) ->
     from cove import settings as settings_module  # noqa: PLC0415 - see above
     from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - likewise
 
-    with _owner_errors(as_json=as_json):
+    with owner_errors(as_json=as_json):
         count = asyncio.run(retry(settings_module.load(settings_file)))
     if as_json:
         output.document({"retried": count})
@@ -130,7 +130,7 @@ def demo(
     from cove.cli.interruption import interruptible  # noqa: PLC0415 - likewise
     from cove.client.market import MarketError  # noqa: PLC0415 - likewise
 
-    with _owner_errors():
+    with owner_errors():
         try:
             asyncio.run(interruptible(run(rpc, keep=keep), "Cleaning up ..."))
         except MarketError as problem:
@@ -151,15 +151,27 @@ COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (
 
 
 @contextlib.contextmanager
-def _owner_errors(*, as_json: bool = False) -> Iterator[None]:
-    from cove.core.errors import CoveError, SettingsWrong, Unavailable  # noqa: PLC0415 - light, and used here alone
+def owner_errors(*, as_json: bool = False) -> Iterator[None]:
+    """Have whatever goes wrong end in a sentence and an exit code."""
+    from cove.core.errors import (  # noqa: PLC0415 - light, and used here alone
+        CoveError,
+        ImagePullFailed,
+        NotFound,
+        SettingsWrong,
+        Unavailable,
+    )
 
     with output.reporting(as_json=as_json):
         try:
             yield
         except CoveError as problem:
             output.failure(problem.message, code=problem.code, hint=problem.hint, as_json=as_json)
-            codes = {SettingsWrong: output.USAGE, Unavailable: output.AWAY}
+            codes = {
+                SettingsWrong: output.USAGE,
+                Unavailable: output.AWAY,
+                ImagePullFailed: output.AWAY,
+                NotFound: output.NOT_FOUND,
+            }
             raise typer.Exit(codes.get(type(problem), output.FAILED)) from None
 
 

@@ -172,6 +172,12 @@ class EngineUnfit(ProviderError):
     code = "engine_unfit"
 
 
+class ImagePullFailed(ProviderError):
+    """An image cannot be brought: its registry did not answer, however often it was asked."""
+
+    code = "image_pull"
+
+
 class NoSpace(ProviderError):
     """There is no room left on the provider's disk."""
 

@@ -71,6 +71,14 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryLogin:
+    """What the consumer gave to log in at the registry of a private image."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """The container section of an algorithm's DDO, as published."""
 
@@ -84,6 +92,8 @@ class Container:
     entrypoint: str = ""
     #: ``sha256:<hex>`` of the image that an engine made ready; empty before, and where the engine knows none.
     digest: str = ""
+    #: Used to get the image ready, and taken out before the run is written down; None: the owner's own logins.
+    login: RegistryLogin | None = None
 
     @property
     def reference(self) -> str:

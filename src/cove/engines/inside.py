@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Final
 
 from cove.core.job import Container
@@ -13,13 +14,16 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL_SIGNS: Final = frozenset("|&;<>()$`*?~#\n")
 
 
-def command(container: Container, *, has_shell: bool = True) -> list[str]:
+def command(container: Container, *, has_shell: bool = True, own: Sequence[str] = ()) -> list[str]:
     """Give the command of a run: split like a shell does, or by ``sh -c`` when the text has shell characters.
 
     Args:
         container: What is to be run.
         has_shell: Whether the image has ``/bin/sh``; without one there is nothing but to split.
+        own: The image's own command, for a container that names none; empty: the algorithm is run by ``sh``.
     """
+    if not container.entrypoint and own:
+        return list(own)
     text = (container.entrypoint or "sh $ALGO").replace("$ALGO", ALGORITHM)
     if has_shell and any(sign in text for sign in _SHELL_SIGNS):
         return ["/bin/sh", "-c", text]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cove.core.fees import SignedFee
-from cove.core.job import Job, JobId
+from cove.core.job import Job, JobId, RegistryLogin
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class StartRequest:
     passed_on: str = ""
     #: Seconds that the job may wait for its run (``queueMaxWaitTime``); None: as long as the environment allows.
     queue_wait: int | None = None
+    #: For the registry of a private image; None: the provider's own login, where it has one.
+    login: RegistryLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class JobView:
     bytes_done: int | None = None
     #: Bytes to bring in all; None when unknown.
     bytes_total: int | None = None
+    #: For people, what is done just now; empty for nothing to add.
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

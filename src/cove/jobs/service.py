@@ -74,7 +74,8 @@ class JobService:
         check_image(environment, admitted.package.container)
         orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
         await consent_to_job(parts, Action.COMPUTE, request.consumer, admitted, request.passed_on)
-        package = replace(admitted.package, environment=given, layout=request.layout)
+        container = replace(admitted.package.container, login=request.login)
+        package = replace(admitted.package, environment=given, layout=request.layout, container=container)
         seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
         now = parts.clock.now()
         job = Job(
@@ -292,7 +293,7 @@ class JobService:
     async def _view(self, job: Job) -> JobView:
         progress = self._loop.steps.provisioning.get(job.id)
         if progress is not None:
-            return JobView(job, None, progress.bytes_done, progress.bytes_total)
+            return JobView(job, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total, doing=progress.doing)
         if job.phase is not Phase.ACCEPTED:
             return JobView(job)
         environment = self._parts.environments.get(job.environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -12,8 +13,10 @@ from pydantic import ConfigDict, TypeAdapter
 
 from cove.core.errors import (
     AlgorithmMissing,
+    CoveError,
     DataMissing,
     EngineUnfit,
+    ImagePullFailed,
     ImageRefused,
     NoSpace,
     NotFound,
@@ -21,7 +24,7 @@ from cove.core.errors import (
     Unavailable,
 )
 from cove.core.job import Container, Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
-from cove.core.policy import CONFIGURATION_LOG, OUTPUT, RawOutput, release, review
+from cove.core.policy import CONFIGURATION_LOG, IMAGE_LOG, OUTPUT, RawOutput, release, review
 from cove.jobs import outputs, provisioning, tarball
 from cove.jobs.interruptible import Interrupted
 from cove.jobs.parts import Parts
@@ -33,7 +36,12 @@ _RUN: TypeAdapter[tuple[Run]] = TypeAdapter(
     tuple[Run], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
 CONFIGURATION_LOG_NAME = "configuration.log"
+IMAGE_LOG_NAME = "image.log"
+IMAGE_FILE = "image"
+"""In a job's workspace: the digest of the image that it needs. Cleaning leaves such images alone."""
+
 _RUN_FILE = "run.json"
+_OUR_LOGS = {IMAGE_LOG: IMAGE_LOG_NAME, CONFIGURATION_LOG: CONFIGURATION_LOG_NAME}
 
 
 @dataclass(slots=True)
@@ -46,6 +54,8 @@ class Progress:
     bytes_done: int = 0
     #: None while it is not known.
     bytes_total: int | None = None
+    #: For people: what is done just now; empty while data is brought.
+    doing: str = ""
 
 
 def pack(package: Package) -> bytes:
@@ -104,8 +114,11 @@ class Steps:
         except Interrupted:
             return None
         except ImageRefused as problem:
-            await asyncio.to_thread(self._note, job, f"image {problem.message}")
+            await asyncio.to_thread(self._note, job, IMAGE_LOG_NAME, _told(problem))
             return _failed(job, Outcome.ALGORITHM_FAILED, "image_refused", problem.message)
+        except ImagePullFailed as problem:
+            await asyncio.to_thread(self._note, job, IMAGE_LOG_NAME, _told(problem))
+            return _failed(job, Outcome.PROVIDER_FAILED, "image_pull", problem.message)
         except NoSpace:
             return _failed(job, Outcome.PROVIDER_FAILED, "no_space", "The provider has no space left for this job.")
         except AlgorithmMissing as problem:
@@ -120,16 +133,17 @@ class Steps:
         changed = _changed(job, digests)
         if changed:
             message = f"{changed} changed since the first run: restart with refreshInputs to accept that."
-            await asyncio.to_thread(self._note, job, message)
+            await asyncio.to_thread(self._note, job, CONFIGURATION_LOG_NAME, message)
             return _failed(job, Outcome.PROVIDER_FAILED, "inputs_changed", message)
         self._ready[job.id] = run
         return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
 
     async def _prepare(self, job: Job, container: Container, progress: Progress) -> Container:
         """Have the image ready before any data is moved: what fails, fails early."""
+        began = time.monotonic()
         task = progress.preparing = asyncio.ensure_future(self.engine(job).prepare(container, progress))
         try:
-            return await task
+            ready = replace(await task, login=None)  # a password is nothing to write down with the run
         except asyncio.CancelledError:
             caller = asyncio.current_task()
             if caller is not None and not caller.cancelling():
@@ -137,12 +151,25 @@ class Steps:
             raise
         finally:
             progress.preparing = None
+        if ready.digest:
+            # At once, in this thread: from here on cleaning must know that the image is needed.
+            with provisioning.space_errors():
+                self._need(job, ready.digest)
+                brought = f", {progress.bytes_done} bytes brought in {time.monotonic() - began:.1f} s"
+                told = brought if progress.bytes_done else ""
+                self._note(job, IMAGE_LOG_NAME, f"image {ready.reference} is {ready.digest}{told}")
+        return ready
+
+    def _need(self, job: Job, digest: str) -> None:
+        folder = self.parts.workspace(job.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / IMAGE_FILE).write_text(digest, encoding="ascii")
 
     def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[Run, tuple[tuple[str, str], ...]]:
         folder = self.parts.workspace(job.id)
         with provisioning.space_errors():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700, parents=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_all_but(folder, folder / IMAGE_FILE, folder / IMAGE_LOG_NAME)
             log = folder / CONFIGURATION_LOG_NAME
             try:
                 brought = provisioning.bring(self.parts, package, folder, progress, log)
@@ -157,7 +184,7 @@ class Steps:
                 (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
             except BaseException:
                 # At once, not at the end of the job: on a full disk nothing could be written any more, not even that.
-                _remove_all_but(folder, log)
+                _remove_all_but(folder, log, folder / IMAGE_LOG_NAME)
                 raise
         return run, brought.digests
 
@@ -174,7 +201,7 @@ class Steps:
         except FileNotFoundError:
             return _failed(job, Outcome.PROVIDER_FAILED, "workspace_lost", "The provider lost the job's inputs.")
         except ImageRefused as problem:
-            await asyncio.to_thread(self._note, job, f"image {problem.message}")
+            await asyncio.to_thread(self._note, job, IMAGE_LOG_NAME, _told(problem))
             return _failed(job, Outcome.ALGORITHM_FAILED, "image_refused", problem.message)
         except EngineUnfit as problem:
             return _failed(job, Outcome.PROVIDER_FAILED, "engine_unfit", problem.message)
@@ -209,10 +236,11 @@ class Steps:
 
     def _survey(self, job: Job, collected: Collected | None) -> list[RawOutput]:
         raw = outputs.survey(collected) if collected is not None else []
-        log = self.parts.workspace(job.id) / CONFIGURATION_LOG_NAME
-        if log.is_file():
-            size, digest = outputs.hash_file(log)
-            raw.append(RawOutput(CONFIGURATION_LOG_NAME, CONFIGURATION_LOG, size, digest))
+        for kind, name in _OUR_LOGS.items():
+            log = self.parts.workspace(job.id) / name
+            if log.is_file():
+                size, digest = outputs.hash_file(log)
+                raw.append(RawOutput(name, kind, size, digest))
         return raw
 
     async def publish(self, job: Job) -> Job:
@@ -237,7 +265,7 @@ class Steps:
         output = release(raw, job.verdicts)
         if output is None:
             return None
-        if verdict.type == CONFIGURATION_LOG:
+        if verdict.type in _OUR_LOGS:
             place = self.parts.workspace(job.id) / verdict.path
         elif collected is None:
             return None
@@ -280,10 +308,10 @@ class Steps:
         except NotFound:
             return None
 
-    def _note(self, job: Job, line: str) -> None:
+    def _note(self, job: Job, log_name: str, line: str) -> None:
         folder = self.parts.workspace(job.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / CONFIGURATION_LOG_NAME).open("a", encoding="utf-8") as log:
+        with (folder / log_name).open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
 
 
@@ -309,10 +337,14 @@ def _with_tar(job: Job, results: list[ResultFile]) -> tuple[ResultFile, ...]:
     return (*results[: last + 1], archive, *results[last + 1 :])
 
 
-def _remove_all_but(folder: Path, kept: Path) -> None:
+def _remove_all_but(folder: Path, *kept: Path) -> None:
     for entry in folder.iterdir():
-        if entry != kept:
+        if entry not in kept:
             entry.unlink(missing_ok=True)
+
+
+def _told(problem: CoveError) -> str:
+    return problem.message if problem.hint is None else f"{problem.message} {problem.hint}"
 
 
 def _names_in(folder: Path) -> list[JobId]:

@@ -2,8 +2,9 @@
 
 from cove.ports.chains import Ledger, MetadataEvent, MetadataStore, NftFacts
 from cove.ports.common import Clock, Finding
-from cove.ports.engines import Collected, Engine, EnginePlace, ImageSource, Preparation
+from cove.ports.engines import Collected, Engine, EnginePlace
 from cove.ports.gates import Gate
+from cove.ports.images import Image, ImageSource, ImageStore, Preparation
 from cove.ports.peers import Peers
 from cove.ports.proofs import ProofCount, ProofSink, ProofStore, SaveProof
 from cove.ports.secrets import Vault
@@ -18,7 +19,9 @@ __all__ = [
     "FileSource",
     "Finding",
     "Gate",
+    "Image",
     "ImageSource",
+    "ImageStore",
     "JobQuery",
     "JobStore",
     "Ledger",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from cove.core.job import Container, Run, RunId
 from cove.core.lifecycle import Observation
 from cove.ports.common import Finding
+from cove.ports.images import ImageSource, ImageStore, Preparation
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,6 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSource:
-    """What stands behind an image name in the owner's settings."""
-
-    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder.
-    kind: str
-    #: The folder; None for ``host``.
-    path: str | None = None
-    #: ``sha256:..`` that a DDO must state; empty takes any.
-    checksum: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class EnginePlace:
     """What an engine is made from."""
 
@@ -48,14 +37,8 @@ class EnginePlace:
     images: Mapping[str, ImageSource] = field(default_factory=dict)
     #: Its table in the settings; the engine checks it and raises ``SettingsWrong``.
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Preparation(Protocol):
-    """What is told how far the getting of an image is, and for people what is done just now."""
-
-    bytes_done: int
-    #: None while it is not known.
-    bytes_total: int | None
+    #: Where images from registries and archives are unpacked; None: there are none of them.
+    store: ImageStore | None = None
 
 
 class Engine(Protocol):
@@ -91,7 +74,8 @@ class Engine(Protocol):
         Raises:
             ImageRefused: The image is unknown or unusable, or is not what its checksum says.
             NoSpace: The disk is full.
-            Unavailable: The registry or the engine did not answer.
+            ImagePullFailed: The registry did not answer, however often it was asked.
+            Unavailable: The engine did not answer.
         """
         ...
 

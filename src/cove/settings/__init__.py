@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from cove.core.errors import SettingsWrong
+from cove.core.image_names import is_pattern, names_its_registry
 from cove.settings.sections import (
     ApiSettings,
     ChainSettings,
@@ -30,9 +31,11 @@ from cove.settings.sections import (
     EnvironmentSettings,
     HooksSettings,
     ImageSettings,
+    ImageStoreSettings,
     LimitSettings,
     ListenSettings,
     LocalRootSettings,
+    RegistrySettings,
     ReleaseSettings,
     SandboxSettings,
     UrlSettings,
@@ -46,9 +49,11 @@ __all__ = [
     "EnvironmentSettings",
     "HooksSettings",
     "ImageSettings",
+    "ImageStoreSettings",
     "LimitSettings",
     "ListenSettings",
     "LocalRootSettings",
+    "RegistrySettings",
     "ReleaseSettings",
     "SandboxSettings",
     "Settings",
@@ -87,9 +92,12 @@ class Settings(BaseSettings):
     environments: tuple[EnvironmentSettings, ...] = (EnvironmentSettings(id="default"),)
     #: By name; an engine that needs no settings needs no table.
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
-    #: By ``image:tag`` or image name.
+    #: By ``image:tag``, image name, or pattern of names (only of kind ``registry``).
     images: dict[str, ImageSettings] = Field(default_factory=lambda: {"cove/host": ImageSettings()})
     sandbox: SandboxSettings = SandboxSettings()
+    #: By registry, as names of images have it: ``docker.io``, ``registry.example:5000``.
+    registries: dict[str, RegistrySettings] = Field(default_factory=dict)
+    image_store: ImageStoreSettings = ImageStoreSettings()
     local: dict[str, LocalRootSettings] = Field(default_factory=dict)
     url_files: UrlSettings = UrlSettings()
     release: ReleaseSettings = ReleaseSettings()
@@ -114,6 +122,21 @@ class Settings(BaseSettings):
         if not all(_NAME.fullmatch(name) for name in value):
             msg = "names of engines should be of letters, digits, dots, dashes and underscores"
             raise ValueError(msg)
+        return value
+
+    @field_validator("images")
+    @classmethod
+    def _images_of_a_kind(cls, value: dict[str, ImageSettings]) -> dict[str, ImageSettings]:
+        for name, image in value.items():
+            if is_pattern(name) and image.kind != "registry":
+                msg = f"{name} is a pattern, which only images of kind registry can have"
+                raise ValueError(msg)
+            if is_pattern(name) and not names_its_registry(name):
+                msg = f"{name} should say which registry it is about, as docker.io/* does"
+                raise ValueError(msg)
+            if (image.path is None) is (image.kind in {"rootfs", "archive"}):
+                msg = f"{name} should have a path if, and only if, it is of kind rootfs or archive"
+                raise ValueError(msg)
         return value
 
     @field_validator("key")

@@ -202,13 +202,51 @@ class SandboxSettings(_Section):
 
 
 class ImageSettings(_Section):
-    """What stands behind an image name."""
+    """What stands behind an image name, or behind every name that a pattern fits (docs/reference/images.md)."""
 
-    kind: Literal["host", "rootfs"] = "host"
-    #: Folder of a root filesystem; only for ``rootfs``.
+    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder; ``archive``: an OCI layout or what
+    #: ``docker save`` writes; ``registry``: what the name says, brought when a job needs it.
+    kind: Literal["host", "rootfs", "archive", "registry"] = "host"
+    #: Folder of a root filesystem, or archive; only for ``rootfs`` and ``archive``.
     path: Path | None = None
-    #: ``sha256:..`` that a DDO must state; empty takes any.
+    #: ``sha256:..`` that a DDO must state; empty takes any, but for an archive, where it must be the image's digest.
     checksum: str = ""
+
+
+class RegistrySettings(_Section):
+    """How one registry is reached."""
+
+    #: Account of the service at the registry; empty: it does not log in.
+    username: str = ""
+    #: Better in ``password_file``.
+    password: SecretStr = SecretStr("")
+    #: File with the password, or an access token, in its first line.
+    password_file: Path | None = None
+    #: True: plain HTTP; passwords can then be read on the way.
+    insecure: bool = False
+    #: File with the certificates that the registry's is signed with; empty: those that this host trusts.
+    ca_file: Path | None = None
+    #: Seconds to wait for a connection, and for the next bytes.
+    stall_seconds: float = Field(default=30.0, gt=0)
+
+
+class ImageStoreSettings(_Section):
+    """Where images of registries and archives are unpacked, and for how long."""
+
+    #: Folder; empty: ``images`` in the state folder.
+    folder: Path | None = None
+    #: Largest image, unpacked.
+    max_image: ByteSize = ByteSize(20 << 30)
+    #: Files, folders and links of one image.
+    max_files: int = Field(default=1_000_000, ge=1)
+    #: Seconds that the bringing of one image may take.
+    pull_seconds: float = Field(default=3600.0, gt=0)
+    #: Images that are brought at one time.
+    pulls_at_once: int = Field(default=2, ge=1, le=32)
+    #: Days after its last use until an image goes; 0 for never.
+    keep_days: float = Field(default=30.0, ge=0)
+    #: All images together; over it those go that were not used for longest. 0 for no bound.
+    keep_total: ByteSize = ByteSize(50 << 30)
 
 
 class LocalRootSettings(_Section):

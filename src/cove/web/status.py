@@ -10,11 +10,11 @@ from cove.core.policy import ALGORITHM_LOG, OUTPUT
 from cove.jobs import tarball
 from cove.jobs.outputs import CAPTURED_LOG
 from cove.jobs.requests import JobView
-from cove.jobs.steps import CONFIGURATION_LOG_NAME
+from cove.jobs.steps import CONFIGURATION_LOG_NAME, IMAGE_LOG_NAME
 from cove.ports import Vault
 from cove.wire import API_PREFIX, status_of
 
-_OUR_NAMES: Final = frozenset({tarball.TAR_NAME, CAPTURED_LOG, CONFIGURATION_LOG_NAME})
+_OUR_NAMES: Final = frozenset({tarball.TAR_NAME, CAPTURED_LOG, CONFIGURATION_LOG_NAME, IMAGE_LOG_NAME})
 
 
 class Links:
@@ -164,6 +164,8 @@ def _progress(view: JobView, now: float) -> dict[str, Any]:
     }
     if view.bytes_done is not None:
         progress |= {"bytesDone": view.bytes_done, "bytesTotal": view.bytes_total}
+    if view.doing:
+        progress["doing"] = view.doing
     return progress
 
 

@@ -74,7 +74,8 @@ class StatusObject(BaseModel):
         default=None, description="When it stops waiting and ends (queueMaxWaitTime); null for never"
     )
     progress: dict[str, Any] | None = Field(
-        default=None, description="phase, elapsedSeconds, and bytes while data is brought"
+        default=None,
+        description="phase, elapsedSeconds, bytes while the image and data are brought, and what is being done",
     )
 
 

@@ -158,6 +158,11 @@ class StartCompute(_Body):
     layout: Literal["did", "flat"] = Field(
         "did", description="Where the job finds its files: in a folder for each DID, or all in one folder"
     )
+    encryptedDockerRegistryAuth: str | None = Field(  # noqa: N815
+        default=None,
+        description="Login for the registry of a private image, encrypted to this provider's key: 0x and hex digits of "
+        "a JSON object with username and password, or with auth",
+    )
     jobId: str | None = Field(default=None, description="An ended job of yours that is to run again")  # noqa: N815
     refreshInputs: bool = Field(  # noqa: N815
         default=False, description="With jobId: accept that the data changed since the first run"

@@ -58,6 +58,7 @@ _FINAL_STATUS: Final[dict[str, int]] = {
     "data_unavailable": 31,
     "algorithm_unavailable": 32,
     "image_refused": 32,
+    "image_pull": 32,
 }
 
 _REASONS: Final[dict[str, str]] = {

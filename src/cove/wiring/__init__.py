@@ -37,6 +37,7 @@ from cove.wiring.chains import Connect, connect_http, open_chains, open_nodes
 from cove.wiring.files import environment_of, open_engines, open_providers, open_sources
 from cove.wiring.hooks import open_gates, open_proofs, proofs_beside, retry_proofs
 from cove.wiring.house import Cove, ServiceOptions
+from cove.wiring.images import keep_clean, open_images
 from cove.wiring.state import DATABASE_FILE, disk_finding, lock, open_vault, prepare_state
 
 __all__ = [
@@ -79,7 +80,9 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         stack.enter_context(lock(state))
         vault = open_vault(settings)
         store = await _open_store(settings, state, stack)
-        engines = await open_engines(settings, state, stack)
+        images = open_images(settings, state)
+        stack.callback(images.close)
+        engines = await open_engines(settings, state, stack, images)
         ledgers, metadata = await open_chains(settings, vault, connect, stack)
         gates = open_gates(settings, vault, stack)
         parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates)
@@ -117,6 +120,7 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         gc.freeze()  # what is there now lives as long as the service: no collection need look at it again
         if loop:
             reconciler.listen_to_engines()
+            await stack.enter_async_context(_running(keep_clean(images), "images"))
             await stack.enter_async_context(_running(reconciler.run(), "reconciler"))
             if proofs.wanted:
                 await stack.enter_async_context(_running(proofs.run(), "proofs"))

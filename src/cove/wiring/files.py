@@ -16,7 +16,7 @@ from cove.core.weburl import own_mark
 from cove.crypto.keys import checksum, keccak
 from cove.engines import opener
 from cove.ledgers.blocking import blocking_calls
-from cove.ports import Clock, Engine, EnginePlace, FileSource, ImageSource, Ledger, Vault
+from cove.ports import Clock, Engine, EnginePlace, FileSource, ImageStore, Ledger, Vault
 from cove.settings import EngineSettings, EnvironmentSettings, Settings
 from cove.sources.arweave import ArweaveSource
 from cove.sources.graphql import GraphqlSource
@@ -28,19 +28,19 @@ from cove.sources.providers import MAX_ANSWER_BYTES, OtherProviders
 from cove.sources.s3 import S3Source
 from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
+from cove.wiring.images import image_sources
 
 
-async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncExitStack) -> Mapping[str, Engine]:
+async def open_engines(
+    settings: Settings, state: Path, stack: contextlib.AsyncExitStack, store: ImageStore
+) -> Mapping[str, Engine]:
     """Open every engine that an environment names; the stack closes them.
 
     Raises:
         SettingsWrong: There is no such engine, its table is wrong, or it cannot enforce what a strict environment asks
             for.
     """
-    images = {
-        image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
-        for image, source in settings.images.items()
-    }
+    images = image_sources(settings)
     engines: dict[str, Engine] = {}
     for name in sorted({environment.engine for environment in settings.environments}):
         table = settings.engines.get(name, EngineSettings())
@@ -48,7 +48,7 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
         # The first kind's folder has no name of its own: runs of earlier versions lie there.
         folder = state / ("engine" if name == "sandbox" else f"engine-{name}")
         options = {**(_of_the_sandbox(settings, name) if kind == "sandbox" else {}), **(table.model_extra or {})}
-        engine = opener(kind)(EnginePlace(name, folder, images, options))
+        engine = opener(kind)(EnginePlace(name, folder, images, options, store))
         stack.push_async_callback(engine.close)
         await engine.start()
         engines[name] = engine

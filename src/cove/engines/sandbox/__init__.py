@@ -21,4 +21,5 @@ def open_engine(place: EnginePlace) -> SandboxEngine:
     """
     for name in place.options.keys() - _OPTIONS:
         raise SettingsWrong(f"engines.{place.name}.{name} is not a setting of the sandbox; its table is [sandbox].")
-    return SandboxEngine(SandboxConfig(root=place.folder, images=place.images, **place.options))
+    config = SandboxConfig(root=place.folder, images=place.images, store=place.store, **place.options)
+    return SandboxEngine(config)

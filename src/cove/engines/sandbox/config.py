@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cove.ports import ImageSource
+from cove.ports import ImageSource, ImageStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class SandboxConfig:
     root: Path
     #: By ``image:tag`` or by image name.
     images: Mapping[str, ImageSource] = field(default_factory=dict)
+    #: Where images of registries and archives are; None: there are none.
+    store: ImageStore | None = None
     #: First host uid for jobs when the service is root; a job's group has the same number.
     first_uid: int = 458_752
     #: How many uids there are; as many runs can live at the same time.

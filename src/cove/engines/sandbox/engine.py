@@ -14,6 +14,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,8 +77,12 @@ class SandboxEngine:
             await self._keeper.wait()
             self._keeper = None
 
-    async def prepare(self, container: Container, progress: Preparation) -> Container:  # noqa: ARG002 - all is here
-        """Look whether there is such an image; nothing has to be brought."""
+    async def prepare(self, container: Container, progress: Preparation) -> Container:
+        """Have an image unpacked here, or see that it is one of this host's."""
+        source = images.source_of(self._config.images, container)
+        if images.is_unpacked(source) and self._config.store is not None:
+            image = await self._config.store.prepare(source, container, progress)
+            return replace(container, digest=image.digest, login=None)
         await asyncio.to_thread(images.root_of, self._config.images, container, sys.base_prefix)
         return container
 
@@ -143,10 +148,12 @@ class SandboxEngine:
 
     def _prepare(self, folder: str, run: Run) -> bytes:
         """Make a run's folder, and give what the keeper is told: one line of JSON."""
-        root, binds = images.root_of(self._config.images, run.container, sys.base_prefix)
+        view = images.view_of(self._config.images, self._config.store, run.container, sys.base_prefix)
+        entries, binds = view.root
+        own = (*view.config.entrypoint, *view.config.command)
         with contextlib.suppress(FileExistsError):
             Path(folder).mkdir(mode=0o700)
-        mounts, disk = self._disks.mounts(plan.mounts(run, [*binds, *self._bwrap.binds]), run.resources)
+        mounts, disk = self._disks.mounts(plan.mounts(run, [*binds, *self._bwrap.binds], view.work), run.resources)
         if disk is not None and is_nearly_full(os.statvfs(folder)):
             raise OSError(errno.ENOSPC, "the host is nearly full")
         order: dict[str, Any] = {
@@ -154,8 +161,8 @@ class SandboxEngine:
             "users": (str(self._users), self._config.first_uid, self._config.uids),
             "mounts": mounts,
             "disk": disk,
-            "options": plan.arguments(run, root, secrets.token_hex(16)),
-            "command": inside.command(run.container, has_shell=images.has_shell(self._config.images, run.container)),
+            "options": plan.arguments(run, entries, secrets.token_hex(16), view.config, has_work=bool(view.work)),
+            "command": inside.command(run.container, has_shell=view.has_shell, own=own),
             "bwrap": self._bwrap.place,
             "seccomp": (seccomp.program() or b"").hex(),
             "cgroups": self._limits.cgroups(run.id, run.resources, disk_in_memory=disk is None),

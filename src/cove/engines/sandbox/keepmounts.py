@@ -32,7 +32,8 @@ def make(base, spec, owner, put_disk=None):
         base: A folder that is there; what lies in it is hidden by the new file system.
         spec: ``size`` (bytes), ``inodes``, ``folders`` (name, mode: those below ``w`` are the run's own), ``files``
             (target, base64), ``binds`` (source, target), ``inputs`` (source, target: the run must be able to read
-            them); names and targets are relative to ``base``.
+            them), ``work`` (folder of an image that the run may change in a layer of its own; empty for none); names
+            and targets are relative to ``base``.
         owner: Host uid of the run.
         put_disk: Mounts a file system of its own for what the run writes, at a path; None keeps that in memory.
     """
@@ -47,6 +48,7 @@ def make(base, spec, owner, put_disk=None):
     # Opened before ``base`` is covered: they may lie below it.
     binds = [(_open(source), target) for source, target in spec["binds"]]
     inputs = [(_open(source), target) for source, target in spec["inputs"]]
+    work = _open(spec["work"]) if spec["work"] else -1
     mount("cove", base, "tmpfs", _NOSUID_NODEV, f"size={spec['size']},nr_inodes={spec['inodes']},mode=0755")
     if put_disk is not None:
         os.mkdir(f"{base}/w")
@@ -62,6 +64,11 @@ def make(base, spec, owner, put_disk=None):
         _bind(source, f"{base}/{target}")
     for source, target in inputs:
         _input(source, f"{base}/{target}", owner if uid == 0 else None)
+    if work >= 0:
+        import keepwork  # type: ignore[import-not-found]  # noqa: PLC0415 - it imports this module
+
+        keepwork.make(base, work, f"{base}/bw/cwd", owner if uid == 0 else None)
+        os.close(work)
 
 
 def mount(source, target, kind, flags, options):
@@ -110,7 +117,7 @@ def _input(source, target, owner):
         _bind(source, target)
         return
     try:
-        _bind_as(source, target, owner)
+        bind_as(source, target, owner)
     except OSError as problem:
         if problem.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
             raise
@@ -122,7 +129,7 @@ def _input(source, target, owner):
     os.close(source)
 
 
-def _bind_as(source, target, owner):
+def bind_as(source, target, owner):
     """Show what only its owner may read as the run's own, by a mount with mapped ids: no byte is copied."""
     _place(source, target)
     facts = os.fstat(source)

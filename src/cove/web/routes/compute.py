@@ -13,6 +13,8 @@ from starlette.responses import Response
 from cove import wire
 from cove.core import messages
 from cove.core.errors import BadSignature, Invalid
+from cove.core.job import RegistryLogin
+from cove.core.logins import FIELD, parse_login
 from cove.crypto.keys import verify_text
 from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
 from cove.ports import JobQuery
@@ -51,7 +53,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         text = messages.start_compute(body.consumerAddress or "", body.jobId or "", document, nonce)
         account = auth.address(body.consumerAddress)
         # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
-        asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(body, account)
+        asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(house, body, account)
         wait = _queue_wait(body.queueMaxWaitTime)
         said = passed_on(body.policyServer)
         owner = await auth.prove(house, body.consumerAddress or "", text, nonce, proof)
@@ -224,7 +226,7 @@ def _links(house: Cove, request: Request) -> status.Links:
     return status.Links(house.vault, base, int(house.clock.now()) + house.options.link_seconds)
 
 
-def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
+def _start_request(house: Cove, body: wire.StartCompute, owner: str) -> StartRequest:
     if body.dataset is None or body.algorithm is None:
         raise Invalid({"dataset": ["The dataset field is required."]})
     others = (*(body.additionalDatasets or ()), *(body.additionalInputs or ()))
@@ -239,6 +241,7 @@ def _start_request(body: wire.StartCompute, owner: str) -> StartRequest:
         layout=body.layout,
         passed_on=passed_on(body.policyServer),
         queue_wait=_queue_wait(body.queueMaxWaitTime),
+        login=_login(house, body.encryptedDockerRegistryAuth),
     )
 
 
@@ -252,6 +255,18 @@ def _queue_wait(given: str | None) -> int | None:
             {"queueMaxWaitTime": ["The queueMaxWaitTime must be 1 second or more; leave it out for no limit."]}
         )
     return seconds
+
+
+def _login(house: Cove, given: str | None) -> RegistryLogin | None:
+    if not given:
+        return None
+    try:
+        plain = house.vault.decrypt(bytes.fromhex(given.removeprefix("0x")))
+    except ValueError:
+        raise Invalid({FIELD: [f"The {FIELD} should be hexadecimal."]}) from None
+    except Invalid:
+        raise Invalid({FIELD: [f"The {FIELD} was not encrypted to this provider's key."]}) from None
+    return parse_login(plain)
 
 
 def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:

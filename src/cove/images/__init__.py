@@ -1,0 +1,1 @@
+"""Images of algorithms: brought from registries and archives, checked, unpacked, shared between jobs, cleaned."""
