@@ -28,9 +28,9 @@ class Collected:
 class ImageSource:
     """What stands behind an image name in the owner's settings."""
 
-    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder.
+    #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder; ``registry``: an image that is pulled.
     kind: str
-    #: The folder; None for ``host``.
+    #: The folder, or the name that is pulled; None for ``host``, and where the DDO's own name is pulled.
     path: str | None = None
     #: ``sha256:..`` that a DDO must state; empty takes any.
     checksum: str = ""

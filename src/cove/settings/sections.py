@@ -177,9 +177,11 @@ class EngineSettings(BaseModel):
 class ImageSettings(_Section):
     """What stands behind an image name."""
 
-    kind: Literal["host", "rootfs"] = "host"
+    kind: Literal["host", "rootfs", "registry"] = "host"
     #: Folder of a root filesystem; only for ``rootfs``.
     path: Path | None = None
+    #: The name that it is pulled by; only for ``registry``, where empty means the name that the DDO states.
+    reference: str = ""
     #: ``sha256:..`` that a DDO must state; empty takes any.
     checksum: str = ""
 

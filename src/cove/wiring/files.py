@@ -36,7 +36,9 @@ async def open_engines(settings: Settings, state: Path, stack: contextlib.AsyncE
         SettingsWrong: There is no such engine, or its table is wrong.
     """
     images = {
-        image: ImageSource(source.kind, None if source.path is None else str(source.path), source.checksum)
+        image: ImageSource(
+            source.kind, source.reference or (None if source.path is None else str(source.path)), source.checksum
+        )
         for image, source in settings.images.items()
     }
     engines: dict[str, Engine] = {}
