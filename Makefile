@@ -25,9 +25,11 @@ test: lint
 	$(RUN)/pytest $(ARGS)
 
 ## The suites that need a cluster, on the one of tests/kubernetes/cluster.sh (root, Debian 12; it is left running).
+KUBERNETES_SUITE ?= tests/contract/engines
 test-kubernetes: $(VENV)/dev.stamp
 	tests/kubernetes/cluster.sh up
-	COVE_TEST_KUBERNETES=1 $(RUN)/pytest -q -n 3 -k "kubernetes or distant" tests/contract/engines tests/functional/kubernetes $(ARGS)
+	COVE_TEST_KUBERNETES=1 $(RUN)/pytest -n 3 -k kubernetes $(KUBERNETES_SUITE) $(ARGS)
+	COVE_TEST_KUBERNETES=1 $(RUN)/pytest tests/functional/kubernetes $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(RUN)/ruff check .

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import pytest
 import yaml
 
 NAMESPACE = "cove"
+SCRIPT = Path(__file__).parents[1] / "kubernetes" / "cluster.sh"
 #: What the algorithms of the suites run in, and what watches over them.
 ALGORITHMS = "localhost/cove/algorithms:1"
 KEEPER = "localhost/cove/python:1"
@@ -51,6 +53,22 @@ class TestCluster:
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
+
+    def wait_for(self, word: str, *words: str) -> None:
+        """Run a kubectl that goes on, as the cluster's owner, until it says a word."""
+        command = ["kubectl", "--kubeconfig", str(self.state / "admin.kubeconfig"), "-n", NAMESPACE, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watching:
+            assert watching.stdout is not None
+            timer = threading.Timer(120, watching.kill)
+            timer.start()
+            found = any(word in line for line in watching.stdout)
+            timer.cancel()
+            watching.kill()
+        assert found, f"kubectl never said {word}"
+
+    def up(self) -> None:
+        """Start again what was killed."""
+        subprocess.run([SCRIPT, "up"], check=True, capture_output=True, timeout=300)
 
     def containers(self, *words: str) -> str:
         """Ask the node's containerd."""
