@@ -16,7 +16,7 @@ from cove.engines.kubernetes.config import KubernetesConfig, is_static
 from cove.ports import Finding
 
 RIGHTS: Final = (
-    ("batch", "jobs", ("create", "get", "list", "patch", "delete")),
+    ("batch", "jobs", ("create", "list", "patch", "delete")),
     ("", "pods", ("list", "watch", "delete")),
     ("networking.k8s.io", "networkpolicies", ("get", "create")),
 )

@@ -32,6 +32,8 @@ from cove.engines import inside
 _HERE: Final = Path(__file__).parent
 _GRACE_SECONDS: Final = 10
 _MARK: Final = "run.json"
+#: After so many seconds nobody is at work on a folder that has no name yet.
+_LEFT_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,13 @@ class Volume:
         self._is_root = os.geteuid() == 0
 
     def start(self) -> None:
-        """Make the top folder."""
+        """Make the top folder, and sweep out what a crash left half made or half removed."""
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         if self.root.stat().st_uid == os.geteuid():
             self.root.chmod(0o711)
+        for left in self.root.glob(".*"):
+            if time.time() - left.lstat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
     def name(self, run: RunId) -> str:
         """Name a run's folder. Mounts show it inside, so it tells nothing of the job's id."""
@@ -182,9 +187,12 @@ class Volume:
         place = self.root / f"busybox-{facts.st_size}-{int(facts.st_mtime)}"
         if not place.exists():
             new = place.with_name(f".{secrets.token_hex(8)}")
-            shutil.copyfile(self._shell, new)
-            new.chmod(0o755)
-            new.rename(place)
+            try:
+                shutil.copyfile(self._shell, new)
+                new.chmod(0o755)
+                new.rename(place)
+            finally:
+                new.unlink(missing_ok=True)
         return place
 
     # ------------------------------------------------------------------------------------------ deciding and ending
