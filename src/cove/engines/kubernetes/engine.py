@@ -321,6 +321,7 @@ class KubernetesEngine:
         """Delete a run's Job after its pods: then no pod can come any more."""
         cluster = self._cluster
         place = f"{cluster.batch}/jobs/{manifests.job_name(run)}"
+        await self._objects(f"{manifests.RUN}={run}")  # nothing is touched while the cluster does not answer
         removed = observing.given_up(observing.GiveUp("", ""), time.time(), ended_by="stopped", code=_STOPPED)
         given_up = await asyncio.to_thread(self._volume.give_up, run, removed)
         await asyncio.to_thread(self._volume.kill, run)
