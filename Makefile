@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test test-kubernetes lint bench docs clean
 .DELETE_ON_ERROR:
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -23,6 +23,13 @@ demo: $(VENV)/run.stamp
 ## Lint, then every test that this machine can run.
 test: lint
 	$(RUN)/pytest $(ARGS)
+
+## The suites that need a cluster, on the one of tests/kubernetes/cluster.sh (root, Debian 12; it is left running).
+KUBERNETES_SUITE ?= tests/contract/engines
+test-kubernetes: $(VENV)/dev.stamp
+	tests/kubernetes/cluster.sh up
+	COVE_TEST_KUBERNETES=1 $(RUN)/pytest -n 3 -k kubernetes $(KUBERNETES_SUITE) $(ARGS)
+	COVE_TEST_KUBERNETES=1 $(RUN)/pytest tests/functional/kubernetes $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(RUN)/ruff check .

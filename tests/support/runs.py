@@ -198,6 +198,16 @@ class Traits:
     namespaces: frozenset[str] = frozenset({"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"})
     #: Places of a usual system that the engine itself puts into every run; nothing of this host may be in them.
     own_places: frozenset[str] = frozenset()
+    #: Whether the loopback is the only interface. False: there may be others that lead nowhere.
+    network_is_bare: bool = True
+    #: How many processes a run of one process shows: its own, and those of the sandbox.
+    processes: int = 2
+    #: Whether the home folder belongs to the run's user. False: it may write there, and the folder is another's.
+    owns_home: bool = True
+    #: Whether the table of mounts is silent on where on the host things lie.
+    mounts_tell_nothing: bool = True
+    #: Files of /proc that can be opened for writing, though nothing comes of it.
+    open_in_proc: frozenset[str] = frozenset()
     #: How many runs a test may start at a time where it wants many: 1.0 of what it would like.
     crowd: float = 1.0
 
@@ -213,7 +223,7 @@ class Stage:
     lose: Callable[[RunId], None]
     #: Kills what the engine itself runs to start runs.
     cripple: Callable[[], None]
-    #: What is enforced from outside each run here: ``memory``, ``pids``, ``cpu``.
+    #: What is enforced from outside each run here: ``memory``, ``pids``, ``cpu``, ``inodes``.
     enforced: frozenset[str]
     channel: Channel
     #: What the engine keeps on this host lies below it; the folder of the engine itself is ``engine``.

@@ -10,7 +10,10 @@ from typing import Final
 from cove.core.errors import SettingsWrong
 from cove.ports import Engine, EnginePlace
 
-ENGINES: Final[dict[str, str]] = {"sandbox": "cove.engines.sandbox:open_engine"}
+ENGINES: Final[dict[str, str]] = {
+    "sandbox": "cove.engines.sandbox:open_engine",
+    "kubernetes": "cove.engines.kubernetes:open_engine",
+}
 """Kind of engine -> the function that makes one from an ``EnginePlace``. The contract suite runs on every entry."""
 
 GROUP: Final = "cove.engines"

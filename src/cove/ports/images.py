@@ -18,7 +18,8 @@ class ImageSource:
     #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder; ``archive``: an archive or OCI layout;
     #: ``registry``: what the name says.
     kind: str
-    #: The folder, or the archive; None for ``host`` and ``registry``.
+    #: The folder, the archive, or the name that the nodes of a cluster pull; None for ``host``, and where that is the
+    #: name which the DDO states.
     path: str | None = None
     #: ``sha256:..`` that a DDO must state; empty takes any, but for an archive, whose own digest it is then.
     checksum: str = ""

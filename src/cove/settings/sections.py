@@ -209,6 +209,8 @@ class ImageSettings(_Section):
     kind: Literal["host", "rootfs", "archive", "registry"] = "host"
     #: Folder of a root filesystem, or archive; only for ``rootfs`` and ``archive``.
     path: Path | None = None
+    #: Name that the nodes of a cluster pull; only for ``registry`` on Kubernetes. Empty: the name that the DDO states.
+    reference: str = ""
     #: ``sha256:..`` that a DDO must state; empty takes any, but for an archive, where it must be the image's digest.
     checksum: str = ""
 

@@ -53,7 +53,11 @@ def open_images(settings: Settings, state: Path) -> DiskImages:
 def image_sources(settings: Settings) -> Mapping[str, ImageSource]:
     """Give what stands behind each name or pattern of the settings."""
     return {
-        image: ImageSource(source.kind, None if source.path is None else str(source.path.absolute()), source.checksum)
+        image: ImageSource(
+            source.kind,
+            source.reference or (None if source.path is None else str(source.path.absolute())),
+            source.checksum,
+        )
         for image, source in settings.images.items()
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from tests.support.runs import Channel, Stage
+from tests.support.stages.kubernetes import kubernetes
 from tests.support.stages.sandbox import sandbox
 
 
@@ -22,7 +24,10 @@ class Set(NamedTuple):
     distant: bool = False
 
 
-STAGES = {"sandbox": Set("sandbox", sandbox)}
+STAGES = {
+    "sandbox": Set("sandbox", sandbox),
+    "kubernetes": Set("kubernetes", kubernetes, distant=True),
+}
 """The whole suite runs on each; a kind of engine that has several far ends is here once for each of them."""
 
 
@@ -39,7 +44,15 @@ def channel(tmp_path: Path) -> Iterator[Channel]:
     made.close()
 
 
-@pytest.fixture(params=sorted(STAGES))
+def _chosen(*, distant: bool = False) -> list[str]:
+    """Name the engines that this run of the suite is about: a cluster is brought up for ``make test-kubernetes`` alone."""
+    clusters = os.environ.get("COVE_TEST_KUBERNETES") == "1"
+    return sorted(
+        name for name, one in STAGES.items() if (one.distant or not distant) and (clusters or one.kind != "kubernetes")
+    )
+
+
+@pytest.fixture(params=_chosen())
 async def stage(request: pytest.FixtureRequest, tmp_path: Path, channel: Channel) -> AsyncIterator[Stage]:
     """A started engine; in the end nothing of its runs is left."""
     async with STAGES[request.param].open(tmp_path, channel) as made:
@@ -47,9 +60,16 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path, channel: Channel
         yield made
 
 
-@pytest.fixture(params=sorted(name for name, one in STAGES.items() if one.distant))
+@pytest.fixture(params=_chosen(distant=True))
 async def distant(request: pytest.FixtureRequest, tmp_path: Path, channel: Channel) -> AsyncIterator[Stage]:
     """A started engine that has a far end."""
     async with STAGES[request.param].open(tmp_path, channel) as made:
         made.listen()
         yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop what is for engines over a network where none of them is tested: there is nothing that was skipped."""
+    items[:] = [
+        item for item in items if not ("distant" in getattr(item, "fixturenames", ()) and "NOTSET" in item.name)
+    ]

@@ -91,7 +91,7 @@ async def test_the_algorithm_is_byte_for_byte_executable_and_read_only(stage: St
     assert finished.outputs == {"copy": content}
     assert finished.log.splitlines()[:2] == ["755", "0"]
     assert finished.exit.code != 0
-    assert "cannot create" in finished.log
+    assert "cannot create" in finished.log or "can't create" in finished.log
 
 
 async def test_what_the_services_user_alone_may_read_can_be_read(stage: Stage, tmp_path: Path) -> None:
@@ -153,7 +153,8 @@ say(found)
     found = await stage.said(script)
     assert found.pop("first") == "" or not stage.traits.first_process_is_bare
     assert len(found) >= 8
-    assert not [place for place, seen in found.items() if any(seen)]
+    mounts = () if stage.traits.mounts_tell_nothing else ("mountinfo",)
+    assert not [place for place, seen in found.items() if any(seen) and not place.endswith(mounts)]
 
 
 async def test_the_name_of_the_run_is_nowhere_inside(stage: Stage) -> None:
@@ -252,7 +253,16 @@ say([os.getresuid(), os.getresgid(), os.getgroups(), user.pw_name, user.pw_dir, 
     user = found[0][0]
     assert user not in {0, os.getuid()}
     assert user == (stage.traits.user or user)
-    assert found == [[user] * 3, [user] * 3, found[2], "job", "/home/job", "job", "/home/job", user]
+    assert found == [
+        [user] * 3,
+        [user] * 3,
+        found[2],
+        "job",
+        "/home/job",
+        "job",
+        "/home/job",
+        user if stage.traits.owns_home else found[7],
+    ]
     assert set(found[2]) <= {user, 65534}
 
 
@@ -545,7 +555,8 @@ finally:
     say(count)
 """
     found = await stage.said(script, inodes=500)
-    assert 500 <= found <= 750
+    if "inodes" in stage.enforced:
+        assert 500 <= found <= 750
 
 
 async def test_processes_are_limited(stage: Stage) -> None:
@@ -570,10 +581,10 @@ os._exit(0)
 async def test_processors_are_limited(stage: Stage) -> None:
     script = """
 import time
-begun = time.monotonic()
+begun, used = time.monotonic(), time.process_time()
 while time.monotonic() - begun < 0.5:
     pass
-say(time.process_time() / (time.monotonic() - begun))
+say((time.process_time() - used) / (time.monotonic() - begun))
 """
     share = await stage.said(script, cpus=0.2)
     if "cpu" in stage.enforced:

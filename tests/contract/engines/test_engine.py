@@ -569,9 +569,11 @@ async def test_a_run_is_not_started_on_a_full_disk(full: Path, stage: Stage) -> 
 
 
 async def test_outputs_for_which_the_host_has_no_space_are_the_providers_failure(full: Path, stage: Stage) -> None:
-    run = await started(stage, "Path('/data/outputs/a').write_bytes(bytes(8 << 20)); print('x' * 9000); tell(); wait()")
+    run = a_run("Path('/data/outputs/a').write_bytes(bytes(8 << 20)); print('x' * 9000, flush=True); signal.pause()")
+    await stage.engine.submit(run)
+    await stage.logged(run.id, "x" * 9000 + "\n")
     fill(full)
-    stage.channel.answer()
+    await stage.engine.cancel(run.id)
     seen = await stage.ended(run.id)
     assert seen.failure == "no_space"
     await stage.engine.remove(run.id)

@@ -46,7 +46,7 @@ async def sandbox(folder: Path, channel: Channel) -> AsyncIterator[Stage]:
         again=again,
         lose=lambda run: host.signal_holder(root / run / "exit.tmp", signal.SIGKILL),
         cripple=cripple,
-        enforced=frozenset(name for name in ("memory", "pids", "cpu") if findings[f"cgroups {name}"].ok),
+        enforced=frozenset({"inodes", *(name for name in ("memory", "pids", "cpu") if findings[f"cgroups {name}"].ok)}),
         channel=channel,
         folder=folder,
     )
