@@ -26,6 +26,7 @@ import keepids  # type: ignore[import-not-found]  # found beside this script
 import keepmarks  # type: ignore[import-not-found]  # found beside this script
 import keepmounts  # type: ignore[import-not-found]  # found beside this script
 import keeptree  # type: ignore[import-not-found]  # found beside this script
+import keepwork  # type: ignore[import-not-found]  # noqa: F401 - loaded before /tmp is covered, where all this may lie
 from keepdisk import Disk  # type: ignore[import-not-found]  # found beside this script
 from keeping import Log, copy_folder, memory_file  # type: ignore[import-not-found]  # found beside this script
 
