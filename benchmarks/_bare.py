@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cove.core.job import Container, Resources
+from cove.engines import inside
 from cove.engines.sandbox import host, images, plan, seccomp
 from cove.ports import ImageSource
 
@@ -58,7 +59,7 @@ class Bare:
             "--proc", "/proc", "--dev", "/dev",
             "--tmpfs", "/tmp",  # noqa: S108 - inside the sandbox
             "--tmpfs", "/data",
-            "--ro-bind", str(folder / "algorithm"), plan.ALGORITHM, "--ro-bind", str(folder / "table"),
+            "--ro-bind", str(folder / "algorithm"), inside.ALGORITHM, "--ro-bind", str(folder / "table"),
             "/data/inputs/table",
         ]  # fmt: skip
 
@@ -77,7 +78,7 @@ class Bare:
             with outputs.with_suffix(".log").open("wb") as log:
                 command = [
                     "/bin/sh", "-c", _JOIN, "sh", *self._make_groups(group), "--", *self._command,
-                    "--bind", str(outputs), "/data/outputs", "--seccomp", str(reading), "--", "python3", plan.ALGORITHM,
+                    "--bind", str(outputs), "/data/outputs", "--seccomp", str(reading), "--", "python3", inside.ALGORITHM,
                 ]  # fmt: skip
                 subprocess.run(command, pass_fds=(reading,), stdout=log, stderr=log, check=True)
             self._groups.append(group)
