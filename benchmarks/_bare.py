@@ -78,7 +78,8 @@ class Bare:
             with outputs.with_suffix(".log").open("wb") as log:
                 command = [
                     "/bin/sh", "-c", _JOIN, "sh", *self._make_groups(group), "--", *self._command,
-                    "--bind", str(outputs), "/data/outputs", "--seccomp", str(reading), "--", "python3", inside.ALGORITHM,
+                    "--bind", str(outputs), "/data/outputs", "--seccomp", str(reading), "--", "python3",
+                    inside.ALGORITHM,
                 ]  # fmt: skip
                 subprocess.run(command, pass_fds=(reading,), stdout=log, stderr=log, check=True)
             self._groups.append(group)
