@@ -120,17 +120,23 @@ class Serving:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
+_NO_LIMITS = "[limits]\nclient = 0\naddress = 0\noutside = 0\n"
+"""One client measures, and asks as often as it can."""
+
+
 @contextlib.contextmanager
 def cove(folder: Path, settings: str) -> Iterator[Serving]:
     """Serve a Cove from a settings file in a process of its own.
 
     Args:
         folder: Takes the settings file; the state folder is ``folder/state``.
-        settings: TOML; where it listens, and the state folder, are added.
+        settings: TOML; where it listens, and the state folder, are added, and that nobody is limited.
     """
     port = free_port()
     file = folder / "cove.toml"
-    file.write_text(f'state_dir = "{folder}/state"\nlog_level = "error"\n{settings}\n[listen]\nport = {port}\n')
+    file.write_text(
+        f'state_dir = "{folder}/state"\nlog_level = "error"\n{settings}\n{_NO_LIMITS}[listen]\nport = {port}\n'
+    )
     url = f"http://127.0.0.1:{port}"
     began = time.perf_counter()
     process = subprocess.Popen(

@@ -321,10 +321,6 @@ fee_token = "{token}"
 id = "default"
 max_jobs = 1
 price_per_minute = "0.1"
-[limits]
-client = 0
-address = 0
-outside = 0
 [local.data]
 path = "{folder}/data"
 publishers = ["*"]

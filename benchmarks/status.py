@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         job = asyncio.run(stored(folder))
-        settings = f'key = "{secrets.token_hex(32)}"\nenvironments = []\n[limits]\nclient = 100000000'
+        settings = f'key = "{secrets.token_hex(32)}"\nenvironments = []'
         with empty_route() as port, cove(folder, settings) as served:
             urls = {
                 "empty route": f"http://127.0.0.1:{port}/",

@@ -1,32 +1,44 @@
-"""Sandboxes of other settings than the suite of the Engine Protocol has."""
+"""Started sandboxes."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.runs import Channel, Stage
 
-from cove.engines.sandbox import ImageSource, SandboxConfig, SandboxEngine, host
+from cove.engines import opener
+from cove.engines.sandbox import SandboxEngine, host
+from cove.ports import Engine, EnginePlace, ImageSource
+
+HOST = {"host": ImageSource("host")}
 
 
 @contextlib.asynccontextmanager
-async def sandbox(folder: Path, channel: Channel, **settings: Any) -> AsyncIterator[Stage]:
+async def sandbox(
+    folder: Path, channel: Channel, images: Mapping[str, ImageSource] = HOST, **settings: Any
+) -> AsyncIterator[Stage]:
     """Give a started sandbox, of whose runs nothing is left in the end.
 
     Args:
         folder: What it keeps lies below.
         channel: For its runs.
-        settings: What differs from the usual ``SandboxConfig``.
+        images: That it knows.
+        settings: What differs from the usual settings.
     """
     root = folder / "engine"
 
-    def again() -> SandboxEngine:
-        return SandboxEngine(SandboxConfig(root, {"host": ImageSource("host")}, **settings))
+    def again() -> Engine:
+        return opener("sandbox")(EnginePlace("sandbox", root, images, settings))
+
+    def cripple() -> None:
+        assert isinstance(stage.engine, SandboxEngine)
+        assert stage.engine._keeper is not None
+        stage.engine._keeper.kill()
 
     engine = again()
     await engine.start()
@@ -38,8 +50,8 @@ async def sandbox(folder: Path, channel: Channel, **settings: Any) -> AsyncItera
         engine=engine,
         again=again,
         lose=lambda run: host.signal_holder(root / run / "exit.tmp", signal.SIGKILL),
-        cripple=lambda: None,
-        enforced=frozenset(name for name in ("memory", "pids", "cpu") if findings[f"cgroups {name}"].ok),
+        cripple=cripple,
+        enforced=frozenset({"inodes", *(name for name in ("memory", "pids", "cpu") if findings[f"cgroups {name}"].ok)}),
         channel=channel,
         folder=folder,
     )

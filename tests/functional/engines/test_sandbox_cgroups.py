@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.engines.test_other_user import USER
-from tests.support.another_user import become, folder_of_another
+from tests.support.another_user import USER, become, folder_of_another
 from tests.support.runs import Channel, Stage, a_run, processes_of, traces_of
 from tests.support.sandboxes import sandbox
 

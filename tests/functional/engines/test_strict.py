@@ -7,8 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.contract.engines.test_other_user import USER
-from tests.support.another_user import become, folder_of_another
+from tests.support.another_user import USER, become, folder_of_another
 from tests.support.programs import COVE, cove, running
 
 LISTENING = r"^Cove is listening on (http://127\.0\.0\.1:(\d+))$"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+from tests.support import sandboxes
 from tests.support.runs import Channel, Stage
 
-from cove.engines import opener
-from cove.engines.sandbox import SandboxEngine, host
-from cove.ports import Engine, EnginePlace, ImageSource
+from cove.ports import ImageSource
 
 CHECKSUM = f"sha256:{'ab' * 32}"
 
@@ -25,33 +22,5 @@ async def sandbox(folder: Path, channel: Channel) -> AsyncIterator[Stage]:
         "gone": ImageSource("rootfs", str(folder / "gone")),
         "small:1": ImageSource("rootfs", str(folder / "small")),
     }
-    root = folder / "engine"
-
-    def again() -> Engine:
-        return opener("sandbox")(EnginePlace("sandbox", root, images))
-
-    def cripple() -> None:
-        assert isinstance(stage.engine, SandboxEngine)
-        assert stage.engine._keeper is not None
-        stage.engine._keeper.kill()
-
-    engine = again()
-    await engine.start()
-    findings = {finding.part: finding for finding in await engine.examine()}
-    if not findings["sandbox"].ok:
-        await engine.close()
-        pytest.skip(f"{findings['sandbox'].seen}: {findings['sandbox'].advice}")
-    stage = Stage(
-        engine=engine,
-        again=again,
-        lose=lambda run: host.signal_holder(root / run / "exit.tmp", signal.SIGKILL),
-        cripple=cripple,
-        enforced=frozenset({"inodes", *(name for name in ("memory", "pids", "cpu") if findings[f"cgroups {name}"].ok)}),
-        channel=channel,
-        folder=folder,
-    )
-    yield stage
-    try:
-        await stage.forget()
-    finally:
-        await stage.engine.close()
+    async with sandboxes.sandbox(folder, channel, images) as stage:
+        yield stage
