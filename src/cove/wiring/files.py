@@ -47,7 +47,8 @@ async def open_engines(
         kind = table.kind or name
         # The first kind's folder has no name of its own: runs of earlier versions lie there.
         folder = state / ("engine" if name == "sandbox" else f"engine-{name}")
-        options = {**(_of_the_sandbox(settings, name) if kind == "sandbox" else {}), **(table.model_extra or {})}
+        own = table.model_extra or {}
+        options = _of_the_sandbox(settings, name, own) if kind == "sandbox" else own
         engine = opener(kind)(EnginePlace(name, folder, images, options, store))
         stack.push_async_callback(engine.close)
         await engine.start()
@@ -58,8 +59,13 @@ async def open_engines(
     return engines
 
 
-def _of_the_sandbox(settings: Settings, name: str) -> Mapping[str, Any]:
-    """Give what the table ``sandbox`` says, as the options of an engine of that kind."""
+def _of_the_sandbox(settings: Settings, name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what the table ``sandbox`` says, as the options of an engine of that kind, which has no others."""
+    for field in own:
+        raise SettingsWrong(
+            f"engines.{name}.{field} is not a setting: what the sandbox can be told stands in the table [sandbox].",
+            hint=f"Move {field} there, or take it out.",
+        )
     given = settings.sandbox
     wanted = sum(entry.max_jobs for entry in settings.environments if entry.engine == name)
     if given.uids < wanted:

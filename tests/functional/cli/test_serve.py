@@ -75,6 +75,10 @@ def test_a_second_one_on_the_same_folder_or_port_says_so(owner: Path) -> None:
         (f'[listen]\nport = "{SECRET}"', "Setting listen.port: should be a valid integer, unable to parse string as an integer."),
         (f'key = "{SECRET}"\nstate_dir = "cove.toml/state"', "The state folder cove.toml/state cannot be made: Not a directory."),
         (f'key = "{SECRET}"\n[sandbox]\nuids = 1', "sandbox.uids is 1, and environments run up to 2 jobs at a time (max_jobs)."),
+        (
+            f'key = "{SECRET}"\n[engines.sandbox]\nuids = 5',
+            "engines.sandbox.uids is not a setting: what the sandbox can be told stands in the table [sandbox].",
+        ),
         ('[sandbox]\ncgroup = "../cove"', "Setting sandbox.cgroup: should be a name, or names with / between them."),
     ],
 )  # fmt: skip

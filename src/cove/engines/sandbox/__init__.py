@@ -20,6 +20,6 @@ def open_engine(place: EnginePlace) -> SandboxEngine:
         SettingsWrong: Its table has a field that it does not know.
     """
     for name in place.options.keys() - _OPTIONS:
-        raise SettingsWrong(f"engines.{place.name}.{name} is not a setting of the sandbox; its table is [sandbox].")
+        raise SettingsWrong(f"engines.{place.name}.{name} is not a setting of the sandbox.")
     config = SandboxConfig(root=place.folder, images=place.images, store=place.store, **place.options)
     return SandboxEngine(config)
