@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cove.cli import output
+from cove.cli import interruption, output
 from cove.cli.owner import AsJson, SettingsFile, owner_errors
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _MIB: Final = 1 << 20
 def list_images(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """List the images that are unpacked here, the last used first."""
     with owner_errors(as_json=as_json):
-        found = _with_store(settings_file, lambda store, _: asyncio.run(_all(store)))
+        found = _with_store(settings_file, lambda store, _: interruption.run(_all(store)))
     if as_json:
         output.document([_fields(image) for image in found])
         return
@@ -38,7 +37,7 @@ def pull(
 ) -> None:
     """Bring an image before a job needs it, and print the digest that a DDO has to state as its checksum."""
     with owner_errors(as_json=as_json):
-        found = _with_store(settings_file, lambda store, settings: asyncio.run(_pull(store, settings, image)))
+        found = _with_store(settings_file, lambda store, settings: interruption.run(_pull(store, settings, image)))
     if as_json:
         output.document(_fields(found))
     else:
@@ -54,7 +53,7 @@ def remove(
     from cove.core.errors import NotFound, Unavailable  # noqa: PLC0415 - light, and used here alone
 
     with owner_errors(as_json=as_json):
-        gone, kept = _with_store(settings_file, lambda store, _: asyncio.run(_remove(store, image)))
+        gone, kept = _with_store(settings_file, lambda store, _: interruption.run(_remove(store, image)))
         if kept:
             raise Unavailable("images", f"The image {kept[0].digest} is in use by a job; try again when it has ended.")
         if not gone:

@@ -20,6 +20,28 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNALLED: Final = 128
 
 
+def run(
+    work: Coroutine[object, object, Answer], new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Answer:
+    """Run work to its end on a loop of its own.
+
+    The runner of the standard library forgets a Ctrl-C that comes while it makes itself ready for one, and then gives
+    the cancelled task instead of what cancelled it; nothing else cancels the work of a whole command.
+
+    Args:
+        work: What is done.
+        new_loop: Makes the loop; None for asyncio's own.
+
+    Raises:
+        KeyboardInterrupt: A Ctrl-C ended it.
+    """
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 async def interruptible(work: Coroutine[object, object, Answer], farewell: str) -> Answer:
     """Do work that a signal cancels, once: what it cleans up at its end is not interrupted by an impatient second one.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cove.cli import output
+from cove.cli import interruption, output
 from cove.client import Signer
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def serve(settings_file: SettingsFile = None) -> None:
         settings = settings_module.load(settings_file)
         _warn_of_unused_variables()
         telemetry.set_up(settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+        interruption.run(_serve(settings), uvloop.new_event_loop)
 
 
 def show_settings(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
@@ -63,7 +62,7 @@ def doctor(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:
     from cove.cli.doctor import examine  # noqa: PLC0415 - see above
 
     with owner_errors(as_json=as_json):
-        findings = asyncio.run(examine(settings_file))
+        findings = interruption.run(examine(settings_file))
     if as_json:
         output.document([{"part": one.part, "ok": one.ok, "seen": one.seen, "advice": one.advice} for one in findings])
     else:
@@ -106,7 +105,7 @@ def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) ->
     from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - likewise
 
     with owner_errors(as_json=as_json):
-        count = asyncio.run(retry(settings_module.load(settings_file)))
+        count = interruption.run(retry(settings_module.load(settings_file)))
     if as_json:
         output.document({"retried": count})
     else:
@@ -127,12 +126,11 @@ def demo(
 ) -> None:
     """Run one real job on sample data, from an empty chain to released results; leaves nothing behind."""
     from cove.cli.demo import run  # noqa: PLC0415 - see above
-    from cove.cli.interruption import interruptible  # noqa: PLC0415 - likewise
     from cove.client.market import MarketError  # noqa: PLC0415 - likewise
 
     with owner_errors():
         try:
-            asyncio.run(interruptible(run(rpc, keep=keep), "Cleaning up ..."))
+            interruption.run(interruption.interruptible(run(rpc, keep=keep), "Cleaning up ..."))
         except MarketError as problem:
             output.say(f"Error: {problem}")
             if rpc is not None:
