@@ -35,6 +35,17 @@ KeyFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
+MaxWait = Annotated[
+    int | None,
+    typer.Option(
+        "--max-wait",
+        metavar="SECONDS",
+        min=1,
+        help="End the job, its orders unused, when it has waited so long for its run. Default: as long as the "
+        "environment allows.",
+    ),
+]
+
 
 def _named(job: str | None) -> str | None:
     """Refuse an empty id, which is a script's variable that was never set."""
@@ -102,6 +113,7 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
     custom_data: Annotated[
         Path | None, typer.Option("--custom-data", metavar="FILE", help="JSON object for the algorithm.")
     ] = None,
+    max_wait: MaxWait = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 when the job fails.")] = False,  # noqa: FBT002
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
@@ -118,6 +130,7 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
         else submission.RawCode(submission.read_text(raw, "code"), image, tag, entrypoint, checksum),
         environment=environment,
         custom_data=None if custom_data is None else submission.read_object(custom_data, "custom data"),
+        max_wait=max_wait,
     )
     submission.check(wanted)
     with _session(url, key_file, as_json=as_json) as client:
@@ -164,18 +177,20 @@ def stop(
         _show_job(_only(client.stop(job)), as_json=as_json)
 
 
-def restart(
+def restart(  # noqa: PLR0917 - typer reads options from parameters
     job: JobName,
     refresh_inputs: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--refresh-inputs", help="Accept that the data changed since.")
     ] = False,
+    max_wait: MaxWait = None,
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Run an ended job again, under the same id."""
     with _session(url, key_file, as_json=as_json) as client:
-        _show_job(client.restart(job, refresh_inputs=refresh_inputs), as_json=as_json)
+        again = client.restart(job, refresh_inputs=refresh_inputs, max_wait=max_wait)
+        _show_job(again, as_json=as_json)
 
 
 def delete(

@@ -54,6 +54,8 @@ class Submission:
     #: None takes the first that is offered.
     environment: str | None
     custom_data: dict[str, object] | None
+    #: Seconds that the job may wait for its run; None: as long as the environment allows.
+    max_wait: int | None = None
 
 
 def parse_asset(text: str) -> AssetChoice:
@@ -177,6 +179,7 @@ def build(client: CoveClient, submission: Submission) -> StartCompute:
             "dataset": datasets[0],
             "additionalDatasets": datasets[1:] or None,
             "algorithm": _algorithm(client, submission),
+            "queueMaxWaitTime": submission.max_wait,
         }
     )
 

@@ -136,14 +136,16 @@ class CoveClient:
 
         return _one(self._signed((request.jobId or "", did), send))
 
-    def restart(self, job_id: str, *, refresh_inputs: bool = False) -> wire.StatusObject:
+    def restart(self, job_id: str, *, refresh_inputs: bool = False, max_wait: int | None = None) -> wire.StatusObject:
         """Run an ended job again under its id.
 
         Args:
             job_id: The job.
             refresh_inputs: Accept that the data changed since the first run.
+            max_wait: Seconds that it may wait for its run; None: as long as its environment allows.
         """
-        return self.start(wire.StartCompute.model_validate({"jobId": job_id, "refreshInputs": refresh_inputs}))
+        asked = {"jobId": job_id, "refreshInputs": refresh_inputs, "queueMaxWaitTime": max_wait}
+        return self.start(wire.StartCompute.model_validate(asked))
 
     def status(
         self,

@@ -80,6 +80,20 @@ def test_a_failed_job_exits_with_1_and_is_still_readable(house: House) -> None:
     assert house.consumer("logs", str(found["jobId"])).stdout == "why it failed\n"
 
 
+def test_a_job_can_say_how_long_it_waits(house: House) -> None:
+    started = _answer(house.submit("print('in time')", "--max-wait", "300", "--json"))
+    assert float(str(started["queueWaitUntil"])) - float(str(started["dateCreated"])) == pytest.approx(300, abs=1)
+    job_id = str(started["jobId"])
+    assert house.consumer("status", job_id, "--watch").returncode == 0
+    again = _answer(house.consumer("restart", job_id, "--max-wait", "60", "--json"))
+    assert again["attempt"] == 2
+    assert float(str(again["queueWaitUntil"])) < float(str(started["queueWaitUntil"]))
+    assert house.consumer("delete", job_id).returncode == 0
+    none = house.submit("print('never')", "--max-wait", "0")
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "--max-wait" in none.stderr
+
+
 def test_stop_restart_and_delete(house: House) -> None:
     job_id = str(_answer(house.submit(WAITS, "--json"))["jobId"])
     early = house.consumer("results", job_id, "--out", "early", "--json")
