@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from cove.core.errors import TooMany, Unavailable
@@ -30,9 +30,7 @@ class Wallets:
         clock: The time.
     """
 
-    def __init__(
-        self, ledgers: Mapping[int, Ledger], digests: Callable[[str], tuple[bytes, ...]], clock: Clock
-    ) -> None:
+    def __init__(self, ledgers: Mapping[int, Ledger], digests: Callable[[str], Iterable[bytes]], clock: Clock) -> None:
         self._ledgers = ledgers
         self._digests = digests
         self._clock = clock

@@ -71,7 +71,7 @@ def recover(digest: bytes, signature: bytes) -> str | None:
     return _address_of(public)
 
 
-def text_digests(message: str) -> tuple[bytes, ...]:
+def text_digests(message: str) -> Iterator[bytes]:
     """Give the digests that a client may have signed for a text, the most usual one first.
 
     The personal message over the 32 bytes of the text's keccak; the same without the leading zero bytes of that hash,
@@ -81,7 +81,7 @@ def text_digests(message: str) -> tuple[bytes, ...]:
     hashed = keccak(text)
     stripped = hashed.lstrip(b"\0")
     forms = (hashed, stripped, text) if stripped != hashed else (hashed, text)
-    return tuple(personal_hash(form) for form in forms)
+    return (personal_hash(form) for form in forms)  # hashed when it is asked for: most often the first is the one
 
 
 def parse_signature(signature: str) -> bytes | None:

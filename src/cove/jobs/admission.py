@@ -105,9 +105,11 @@ async def admit(
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
     if need_orders:
         inputs = [_with_values(item, given) for item, given in zip(priced, inputs, strict=True)]
-    priced, inputs, priced_algorithm, algorithm_input = await asyncio.to_thread(
-        _located, parts, priced, inputs, priced_algorithm, algorithm_input
-    )
+    wanted = inputs if priced_algorithm is None else [*inputs, algorithm_input]
+    if not all(given in parts.opened for given in wanted):
+        priced, inputs, priced_algorithm, algorithm_input = await asyncio.to_thread(
+            _located, parts, priced, inputs, priced_algorithm, algorithm_input
+        )
     elsewhere.check_count([*priced, *([priced_algorithm] if priced_algorithm else [])])
     tried = await _with_checksum(parts, priced, tried, algorithm_input)
     for item in priced:

@@ -27,6 +27,8 @@ def locate(parts: Parts, item: Priced, given: InputAsset, *, main: bool) -> tupl
         Refused: Under ``<field>.serviceId``: the files are another provider's and may not be, or its address is none.
         DataMissing: The list is encrypted to us and cannot be used.
     """
+    if given in parts.opened:
+        return item, given
     try:
         provisioning.open_files(parts, given)
     except provisioning.SealedToAnother:
@@ -34,6 +36,7 @@ def locate(parts: Parts, item: Priced, given: InputAsset, *, main: bool) -> tupl
         ours = _ours(parts, item)
         base = check_fetchable(item.asset, item.service, place, own=parts.public_url, ours=ours, main=main)
         return replace(item, elsewhere=True), replace(given, files=PeerFiles(base, item.order_tx or ""))
+    parts.opened.add(given)
     return item, given
 
 

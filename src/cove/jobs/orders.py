@@ -168,10 +168,10 @@ async def _facts(parts: Parts, consumer: str, item: Priced, environment: Environ
     if not item.order_tx:
         raise Refused(item.under("transferTxId"), "missing")
     ledger = parts.ledgers[item.asset.chain_id]
-    receipt, deployed = await asyncio.gather(
-        ledger.receipt(item.order_tx), ledger.has_datatoken(item.asset.nft, item.service.datatoken)
-    )
-    if receipt is None or not deployed:
+    # One after the other: who deployed a token is asked once and remembered, and then two tasks are the dearer way.
+    deployed = await ledger.has_datatoken(item.asset.nft, item.service.datatoken)
+    receipt = await ledger.receipt(item.order_tx) if deployed else None
+    if receipt is None:
         raise Refused(
             item.under("serviceId"), "order_invalid", hint=f"Chain {item.asset.chain_id} knows no such order."
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from cove.core.environment import Environment
 from cove.core.policy import ReleaseLimits
 from cove.jobs.looks import Looks
+from cove.jobs.opened import Opened
 from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, Peers, ResultStore, Vault
 
 
@@ -52,6 +53,8 @@ class Parts:
     public_url: str = ""
     #: Where files are looked at for callers who have paid nothing.
     looks: Looks = field(default_factory=Looks)
+    #: Which assets' file lists were opened before.
+    opened: Opened = field(default_factory=Opened)
 
     def workspace(self, job_id: str) -> Path:
         """Give the folder of a job's inputs."""

@@ -34,6 +34,8 @@ from cove.jobs.steps import pack
 from cove.ports import JobQuery
 
 _NO_JOB = "There is no such job."
+_NEARLY_FULL = 4000
+"""A queue with less room than this is counted for each job; one with more cannot fill up before the next look at it."""
 
 
 class JobService:
@@ -255,9 +257,11 @@ class JobService:
         self._coming[environment.id] += 1
         coming = self._coming[environment.id]
         try:
-            queued, _ = await self._parts.store.counts(environment.id)
-            if queued + coming > environment.max_queue:
-                raise _full(environment)
+            seen = len((await self._queues.line(environment.id)).places)
+            if seen + coming > environment.max_queue - _NEARLY_FULL:
+                queued, _ = await self._parts.store.counts(environment.id)
+                if queued + coming > environment.max_queue:
+                    raise _full(environment)
             yield
         finally:
             self._coming[environment.id] -= 1

@@ -71,6 +71,9 @@ def _values(fields: tuple[tuple[str, str], ...], data: bytes) -> dict[str, Any]:
         ValueError: The data is not of these fields; the codec has errors of its own.
     """
     if any(kind not in _WORDS for _, kind in fields):
+        usual = _with_bytes(fields, data)
+        if usual is not None:
+            return usual
         values = decode([kind for _, kind in fields], data)
         return {
             name: checksum(value) if kind == "address" else value
@@ -79,6 +82,32 @@ def _values(fields: tuple[tuple[str, str], ...], data: bytes) -> dict[str, Any]:
     if len(data) < _WORD * len(fields):
         raise ValueError("there are too few words")
     return {name: _WORDS[kind](data[_WORD * place : _WORD * (place + 1)]) for place, (name, kind) in enumerate(fields)}
+
+
+def _with_bytes(fields: tuple[tuple[str, str], ...], data: bytes) -> dict[str, Any] | None:
+    """Decode words and one ``bytes`` in the one form that contracts write; None for any other, which the codec reads.
+
+    That form has the bytes right behind the words, zeros behind them to the end of a word, and nothing more.
+
+    Raises:
+        ValueError: A word is not of its field.
+    """
+    end = _WORD * (len(fields) + 1)
+    if len(data) < end or [kind for _, kind in fields if kind not in _WORDS] != ["bytes"]:
+        return None
+    length = int.from_bytes(data[end - _WORD : end])
+    if len(data) != end + -(-length // _WORD) * _WORD or any(data[end + length :]):
+        return None
+    found: dict[str, Any] = {}
+    for place, (name, kind) in enumerate(fields):
+        word = data[_WORD * place : _WORD * (place + 1)]
+        if kind != "bytes":
+            found[name] = _WORDS[kind](word)
+        elif int.from_bytes(word) == end - _WORD:
+            found[name] = data[end : end + length]
+        else:
+            return None
+    return found
 
 
 def _address_of(word: bytes) -> str:

@@ -113,9 +113,10 @@ class Receipts:
         block_hash = "0x" + abi.raw(body.get("blockHash"), 32).hex()
         # The head after the receipt: a block that is newer than both is seen as such at the next look.
         told = _time_in(body)
-        head, block_time = await asyncio.gather(
-            self._head_above(number), self._block_time(block_hash) if told is None else _at_once(told)
-        )
+        if told is None:
+            head, block_time = await asyncio.gather(self._head_above(number), self._block_time(block_hash))
+        else:
+            head, block_time = await self._head_above(number), told
         receipt = self._receipt_of(tx_id, body, number, block_time)
         return self._remember(_Seen(receipt, block_hash, ""), head)
 
@@ -220,10 +221,6 @@ def _time(quantity: object) -> int:
     if found > _LATEST_TIME:
         raise abi.BadAnswer("a time was expected")
     return found
-
-
-async def _at_once(value: _V) -> _V:
-    return value
 
 
 def _time_in(receipt: Mapping[str, Any]) -> int | None:

@@ -22,6 +22,7 @@ connections to the node."""
 TOO_LARGE: Final = -32005
 """Code of an answer that is too large, as nodes themselves use it."""
 
+_JSON: Final = {"Content-Type": "application/json"}
 _TOO_MANY: Final = 429
 _NOT_NOW: Final = frozenset({_TOO_MANY, 503})
 _RATE_CODES: Final = frozenset({_TOO_MANY, -32029, -32097})
@@ -129,7 +130,8 @@ class HttpRpc:
             NodeFailure: The node did not answer in JSON, or says that it does not serve us now.
         """
         try:
-            async with self._open().post(self._url, json=body, allow_redirects=False) as answer:
+            sent = json.dumps(body, separators=(",", ":")).encode()
+            async with self._open().post(self._url, data=sent, headers=_JSON, allow_redirects=False) as answer:
                 content = await self._read(answer)
         except TimeoutError:
             raise NodeFailure(self._part, "does not answer in time") from None
@@ -167,7 +169,8 @@ class HttpRpc:
             # The authorities that our other clients trust; reading them takes longer than many calls.
             tls = httpx2.create_ssl_context(trust_env=False) if self._url.startswith("https") else True
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+            jar = aiohttp.DummyCookieJar()  # a node has no session to keep, and to look for its cookies takes time
+            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, cookie_jar=jar)
         return self._session
 
     def _raise_not_now(self, answer: aiohttp.ClientResponse) -> NoReturn:

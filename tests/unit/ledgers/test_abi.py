@@ -103,6 +103,32 @@ def test_logs_are_read_as_the_codec_reads_them(words: list[bytes], data: bytes, 
     }
 
 
+ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
+
+
+@given(ADDRESSES, ADDRESSES, st.binary(max_size=200), st.data())
+def test_a_fee_is_read_as_the_codec_reads_it_however_it_is_bent(
+    one: str, two: str, told: bytes, data: st.DataObject
+) -> None:
+    kinds = [kind for _, kind, indexed in abi.PROVIDER_FEE.fields if not indexed]
+    number = data.draw(st.integers(0, 2**256 - 1))
+    content = bytearray(encode(kinds, [number, told, 28, b"r" * 32, b"s" * 32, 7]))
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=2)):
+        content[place] = data.draw(st.integers(0, 255))
+    content = content[: len(content) - data.draw(st.sampled_from([0, 0, 0, 1, 32]))]
+    content += bytes(data.draw(st.sampled_from([0, 0, 0, 1, 32])))
+    log = {"topics": [abi.PROVIDER_FEE.topic, topic(one), topic(two)], "data": "0x" + content.hex()}
+    found = abi.PROVIDER_FEE.read(log)
+    try:
+        values = decode(kinds, bytes(content))
+    except (DecodingError, ValueError, OverflowError):
+        assert found is None
+        return
+    assert found is not None
+    assert (found["providerFeeAddress"], found["providerFeeToken"]) == (abi.checksum(one), abi.checksum(two))
+    assert tuple(found[name] for name, _, indexed in abi.PROVIDER_FEE.fields if not indexed) == values
+
+
 def test_a_length_that_is_not_there_is_refused_at_once() -> None:
     """An offset or a length of 2^255 must neither crash nor take memory."""
     huge = (2**255).to_bytes(32, "big")
