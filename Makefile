@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test test-kubernetes lint bench docs clean
+.PHONY: demo test test-kubernetes soak lint bench docs clean
 .DELETE_ON_ERROR:
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -20,16 +20,22 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 demo: $(VENV)/run.stamp
 	@$(RUN)/cove demo $(ARGS)
 
-## Lint, then every test that this machine can run.
+## Lint, then every test that this machine can run, several at a time: one more than processors, since some wait.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 test: lint
-	$(RUN)/pytest $(ARGS)
+	$(RUN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-## The suites that need a cluster, on the one of tests/kubernetes/cluster.sh (root, Debian 12; it is left running).
-KUBERNETES_SUITE ?= tests/contract/engines
+## The suites that need a cluster: that of KUBECONFIG (tests/support/adopted.py says what it must be), or else the one of
+## tests/kubernetes/cluster.sh (root, Debian 12; it is left running).
+KUBERNETES_SUITE ?= tests/contract/engines tests/functional/kubernetes
+KUBERNETES_WORKERS ?= 6
 test-kubernetes: $(VENV)/dev.stamp
-	tests/kubernetes/cluster.sh up
-	COVE_TEST_KUBERNETES=1 $(RUN)/pytest -n 3 -k kubernetes $(KUBERNETES_SUITE) $(ARGS)
-	COVE_TEST_KUBERNETES=1 $(RUN)/pytest tests/functional/kubernetes $(ARGS)
+	$(if $(KUBECONFIG),,tests/kubernetes/cluster.sh up)
+	COVE_TEST_KUBERNETES=1 $(RUN)/pytest -n $(KUBERNETES_WORKERS) -k kubernetes $(KUBERNETES_SUITE) $(ARGS)
+
+## Ten minutes of jobs while the service, the daemon, the disk and the database fail (ARGS="--seed N" does the same again).
+soak: $(VENV)/dev.stamp
+	$(RUN)/python -m tests.soak $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(RUN)/ruff check .

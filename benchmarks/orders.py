@@ -169,6 +169,8 @@ class Site:
     chain: Chain
     factory: str
     jobs: list[str] = field(default_factory=list)
+    #: One job of each way to start one, for who compares them.
+    known: dict[str, str] = field(default_factory=dict)
     dataset: Published = field(init=False)
     algorithm: Published = field(init=False)
     orders: list[tuple[str, str]] = field(default_factory=list)
@@ -178,7 +180,7 @@ class Site:
         self.port = int(urlsplit(self.serving.url).port or 0)
         self._http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._asked_at = time.monotonic()
-        self._signer = Signer(self.chain.keys[2])
+        self.signer = Signer(self.chain.keys[2])
         asyncio.run(self._prepare(pairs))
 
     def cpu(self) -> float:
@@ -189,11 +191,11 @@ class Site:
     def start(self) -> dict[str, object]:
         """Give the body of a start, with orders that no other start has."""
         one, two = self.orders.pop()
-        owner, did, nonce = self._signer.address, self.dataset.did, str(time.time_ns())
+        owner, did, nonce = self.signer.address, self.dataset.did, str(time.time_ns())
         return {
             "consumerAddress": owner,
             "nonce": nonce,
-            "signature": self._signer.sign(f"{owner}{did}{nonce}"),
+            "signature": self.signer.sign(f"{owner}{did}{nonce}"),
             "environment": "default",
             "dataset": {"documentId": did, "serviceId": "0", "transferTxId": one},
             "algorithm": {"documentId": self.algorithm.did, "serviceId": "0", "transferTxId": two},
@@ -213,17 +215,17 @@ class Site:
 
     def decrypt(self, sealed: str, document: bytes) -> dict[str, object]:
         """Give the body of a decrypt request."""
-        reader, nft, nonce = self._signer.address, self.dataset.nft, str(time.time_ns())
+        reader, nft, nonce = self.signer.address, self.dataset.nft, str(time.time_ns())
         return {
             "decrypterAddress": reader, "chainId": CHAIN_ID, "dataNftAddress": nft, "encryptedDocument": sealed,
             "flags": 2, "documentHash": "0x" + hashlib.sha256(document).hexdigest(), "nonce": nonce,
-            "signature": self._signer.sign(f"{nft}{reader}{CHAIN_ID}{nonce}"),
+            "signature": self.signer.sign(f"{nft}{reader}{CHAIN_ID}{nonce}"),
         }  # fmt: skip
 
     def end(self) -> None:
         """Have all jobs deleted, so that none goes on after the service."""
-        owner, did, nonce = self._signer.address, self.dataset.did, str(time.time_ns())
-        signature = self._signer.sign(f"{owner}{did}{nonce}")
+        owner, did, nonce = self.signer.address, self.dataset.did, str(time.time_ns())
+        signature = self.signer.sign(f"{owner}{did}{nonce}")
         self.ask("DELETE", PATH, {"consumerAddress": owner, "documentId": did, "nonce": nonce, "signature": signature})
         deadline = time.monotonic() + 30
         while self.jobs and self.ask("GET", f"{PATH}?jobId={self.jobs[0]}") and time.monotonic() < deadline:

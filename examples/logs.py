@@ -1,4 +1,4 @@
-"""GET /api/services/computeLogs: what a job writes, as it writes it, where its environment has live logs."""
+"""GET /api/services/computeLogs: what a job writes: as it writes it where that is shown live, else at its end."""
 
 import os
 from pathlib import Path

@@ -25,7 +25,11 @@ from cove.crypto.keys import Account, keccak, recover
 from cove.ledgers.devchain import DevChain
 from cove.ledgers.devjson import DEV_CHAIN_ID
 from cove.ledgers.evm import EvmLedger
+from cove.metadata.applying import Sources
+from cove.metadata.indexer import Indexer
 from cove.metadata.onchain import OnChainMetadata
+from cove.ports import IndexStore
+from cove.stores.memoryindex import MemoryIndexStore
 
 PROVIDER_URL = "http://127.0.0.1:8030"
 ENVIRONMENT = "env"
@@ -57,9 +61,14 @@ class Ocean:
         """Give a ledger of this chain that remembers nothing."""
         return EvmLedger(self.chain, self.chain.chain_id, self.addresses.factory, recover=recover)
 
-    def metadata(self) -> OnChainMetadata:
-        """Give a metadata store that has read nothing yet."""
-        return OnChainMetadata(self.ledger(), self.vault)
+    def metadata(
+        self, index: IndexStore | None = None, ledger: EvmLedger | None = None, **options: Any
+    ) -> OnChainMetadata:
+        """Give a metadata store, by default one that has read nothing yet; ``options`` are the indexer's."""
+        index = MemoryIndexStore() if index is None else index
+        indexer = Indexer(Sources(ledger or self.ledger(), self.vault, index, "reader"), **options)
+        clock = {name: given for name, given in options.items() if name == "monotonic"}
+        return OnChainMetadata(indexer, index, **clock)
 
     async def encrypt(self, plain: bytes) -> str:
         """Encrypt to the provider, as its endpoint does."""

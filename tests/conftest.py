@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import eth_account  # noqa: F401 - once, here: see below
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 # py_ecc, which eth_account imports, raises the limit, and deep JSON then ends the process; see cove.client.wallet.
 sys.setrecursionlimit(1000)
 
+#: The variable that repeats an order in which the engines' suite was run.
+ORDER = "COVE_TEST_ORDER"
+
 
 @pytest.fixture(scope="session")
 def ocean() -> Iterator[Ocean]:
@@ -28,6 +33,55 @@ def ocean() -> Iterator[Ocean]:
     made = make_ocean()
     yield made
     asyncio.run(made.chain.close())
+
+
+def pytest_configure() -> None:
+    """Draw the order of the engines' suite; the processes of pytest-xdist inherit it."""
+    os.environ.setdefault(ORDER, secrets.token_hex(4))
+
+
+#: Where tests of container daemons are; the daemon is a parameter, or else it is Docker.
+_OF_DAEMONS = ("contract/engines", "functional/daemons", "functional/deploy", "soak")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Keep the tests of a daemon in one process, which starts it once; those of a cluster are last, when it is built."""
+    for item in items:  # before pytest-xdist looks at the groups
+        folder = _folder(item)
+        if folder in _OF_DAEMONS and (daemon := _daemon_of(item, folder)):
+            item.add_marker(pytest.mark.xdist_group(daemon))
+    yield
+    items.sort(key=_place)  # after the engines' suite was put in an order of its own
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.parent.relative_to(Path(__file__).parent).as_posix()
+
+
+def _place(item: pytest.Item) -> int:
+    """Put the tests of a cluster last, and of these the long ones first."""
+    if _folder(item) == "functional/kubernetes":
+        return 1
+    values = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return 2 if "kubernetes" in map(str, values) else 0
+
+
+def _daemon_of(item: pytest.Item, folder: str) -> str | None:
+    values = getattr(getattr(item, "callspec", None), "params", {}).values()
+    names = {str(value).partition(" ")[0] for value in values} & {"docker", "podman"}
+    usual = "docker" if folder != "contract/engines" or item.path.name.startswith("test_docker") else None
+    return min(names, default=usual)
+
+
+def pytest_report_header() -> str:
+    return f"order of the engines' suite: {ORDER}={os.environ[ORDER]}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once more, where a person looks, how a failed run is run again."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(pytest_report_header())
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

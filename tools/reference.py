@@ -94,7 +94,7 @@ def _operation(api: Json, operation: Json, shared: set[str]) -> Iterator[str]:
         (one["name"], one["in"], "text", one["required"], one["description"]) for one in operation.get("parameters", [])
     ]
     body = operation.get("requestBody", {}).get("content", {})
-    schema = next(iter(body.values()), {}).get("schema", {})
+    schema, *others = _each(next(iter(body.values()), {}).get("schema", {}))
     if "$ref" in schema:
         fields = list(_fields(api, _resolved(api, schema)))
         if {row[0] for row in rows} >= {name for name, *_ in fields}:
@@ -104,13 +104,27 @@ def _operation(api: Json, operation: Json, shared: set[str]) -> Iterator[str]:
             rows += [(name, "body", kind, needed, text) for name, kind, needed, text in fields if name not in known]
     elif body:
         rows.append(("(the body)", next(iter(body)), "bytes", True, operation["requestBody"]["description"]))
+    yield from _parameters(rows)
+    for other in others:
+        yield f"\nOr the body `{_model(other)[0]}`:"
+        fields = list(_fields(api, _resolved(api, other)))
+        yield from _parameters([(name, "body", kind, needed, text) for name, kind, needed, text in fields])
+    yield from _answers(api, operation["responses"], shared)
+
+
+def _parameters(rows: list[tuple[str, str, str, bool, str]]) -> Iterator[str]:
     if rows:
         yield ""
         yield "| parameter | in | type | needed | meaning |"
         yield "|---|---|---|---|---|"
         for name, place, kind, needed, text in rows:
             yield f"| `{name}` | {place} | {kind} | {'yes' if needed else ''} | {text} |"
-    yield from _answers(api, operation["responses"], shared)
+
+
+def _each(schema: Json) -> list[Json]:
+    """Give the models one of which is meant."""
+    found: list[Json] = schema.get("anyOf", [schema])
+    return found
 
 
 def _answers(api: Json, responses: Json, shared: set[str]) -> Iterator[str]:
@@ -123,7 +137,7 @@ def _answers(api: Json, responses: Json, shared: set[str]) -> Iterator[str]:
             errors.append(f"| {status} | {_sentence(answer['description'])} |")
             continue
         kinds = ", ".join(f"`{kind}`" for kind in content) or "no content"
-        schema = next(iter(content.values()), {}).get("schema", {})
+        schema, *others = _each(next(iter(content.values()), {}).get("schema", {}))
         text = "" if answer["description"] == "Successful Response" else f": {answer['description']}"
         name, many = _model(schema)
         if name in shared:
@@ -134,6 +148,9 @@ def _answers(api: Json, responses: Json, shared: set[str]) -> Iterator[str]:
         if name and name not in shared:
             yield ""
             yield from _table(api, api["components"]["schemas"][name])
+        for other in others:
+            yield f"\nOr, to the body of that kind, `{_model(other)[0]}`:\n"
+            yield from _table(api, _resolved(api, other))
     if errors:
         yield from ("", "| error | [body](#errorbody) with the code |", "|---|---|", *errors)
     if refusals:

@@ -62,6 +62,13 @@ function overEthers(lib, input) {
       await sent.wait()
       return sent.hash
     },
+    createNft: async (factory, nft, datatoken) => {
+      const sent = await new lib.NftFactory(factory, signer, CHAIN_ID).createNftWithDatatoken(nft, datatoken)
+      const receipt = await sent.wait()
+      return ['NFTCreated', 'TokenCreated'].map((name) => lib.getEventFromTx(receipt, name).args.newTokenAddress)
+    },
+    setMetadata: async (nft, ...rest) => (await (await new lib.Nft(signer, CHAIN_ID).setMetadata(nft, account, ...rest)).wait()).transactionHash,
+    setState: async (nft, state) => (await new lib.Nft(signer, CHAIN_ID).setMetadataState(nft, account, state)).wait(),
     reuseOrder: async (datatoken, tx, fee) => {
       const sent = await new lib.Datatoken(signer, CHAIN_ID).reuseOrder(datatoken, tx, fee)
       await sent.wait()
@@ -89,6 +96,12 @@ function overWeb3(lib, input) {
     allow: (token, spender, amount) => lib.approveWei(web3, config, account, token, spender, amount, true),
     startOrder: async (datatoken, consumer, index, fee) =>
       (await new lib.Datatoken(web3, CHAIN_ID).startOrder(datatoken, account, consumer, index, fee)).transactionHash,
+    createNft: async (factory, nft, datatoken) => {
+      const receipt = await new lib.NftFactory(factory, web3, CHAIN_ID).createNftWithDatatoken(account, nft, datatoken)
+      return ['NFTCreated', 'TokenCreated'].map((name) => receipt.events[name].returnValues.newTokenAddress)
+    },
+    setMetadata: async (nft, ...rest) => (await new lib.Nft(web3, CHAIN_ID).setMetadata(nft, account, ...rest)).transactionHash,
+    setState: (nft, state) => new lib.Nft(web3, CHAIN_ID).setMetadataState(nft, account, state),
     reuseOrder: async (datatoken, tx, fee) =>
       (await new lib.Datatoken(web3, CHAIN_ID).reuseOrder(datatoken, account, tx, fee)).transactionHash,
     start: (...rest) => provider.computeStart(url, web3, account, ...rest),

@@ -18,6 +18,7 @@ from tests.compat.world import (
     World,
     anvil,
     deploy,
+    deploy_payments,
     publish_assets,
     raw,
     settings_text,
@@ -46,8 +47,9 @@ def world(rpc: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]
             files.serve(content, f"/{name}", headers="Content-Type: text/csv\r\n")
         files.serve(ALGORITHM.encode(), "/algorithm.py")
         addresses = asyncio.run(deploy(rpc))
+        escrow = asyncio.run(deploy_payments(rpc, addresses))
         settings = folder / "cove.toml"
-        settings.write_text(settings_text(rpc, addresses, folder, files.port))
+        settings.write_text(settings_text(rpc, addresses, folder, files.port, escrow.address))
         with running("serve", "--settings", settings) as service:
             url = service.line(r"listening on (http://\S+)")[1]
             assets = asyncio.run(publish_assets(rpc, addresses, url, files))

@@ -60,6 +60,26 @@ def test_what_is_asked_before_an_order(world: World, version: str) -> None:
     assert answer["document"]["value"]["id"] == world.table.did
 
 
+def test_an_asset_is_published_with_nothing_but_a_provider(world: World, version: str) -> None:
+    answer = world.scenario("publish", version, factory=world.addresses.factory, file=world.files.url("/table.csv"))
+    vault, did = KeyVault(Account.from_hex(PROVIDER_KEY)), answer["did"]
+    assert answer["first"]["checked"]["valid"]
+    assert answer["first"]["checked"]["proof"]["validatorAddress"] == vault.address
+    published, updated = answer["published"], answer["updated"]
+    assert (published["id"], published["metadata"]["name"]) == (did, f"Rain {version}")
+    assert (updated["metadata"]["name"], updated["event"]["txid"]) == (f"Snow {version}", answer["second"]["tx"])
+    owner = {"owner": answer["account"], "state": 0, "name": "An NFT", "tokenURI": "data:,uri"}
+    assert {name: updated["nft"][name] for name in owner} == owner
+    token = {"address": answer["datatoken"], "name": "A token", "symbol": "TKN", "serviceId": "0"}
+    assert updated["datatokens"] == [token]
+    assert (answer["found"]["hits"]["total"]["value"], answer["found"]["hits"]["hits"][0]["_source"]) == (1, updated)
+    assert answer["metadata"] == updated["metadata"]
+    assert answer["hidden"] == answer["missing"]["error"] == "HTTP request failed"
+    assert answer["invalid"]["valid"] is False
+    assert "metadata.author" in answer["invalid"]["errors"]["errors"]
+    assert "querySearch failed: 400" in answer["refused"]["error"]
+
+
 def test_a_job_with_raw_code(world: World, version: str) -> None:
     answer = world.scenario(
         "compute", version, datasets=[asset(world.table)], algorithm={**raw(ALGORITHM), "algocustomdata": CUSTOM}
@@ -117,12 +137,12 @@ def ran_well(answer: dict[str, Any], read: dict[str, bytes]) -> None:
         (same,) = [entry for entry in found if entry["agreementId"] == orders[0]]
         assert (same["status"], same["jobId"] == job["jobId"]) == (70, False)
     listed = {entry["filename"]: entry for entry in answer["listed"]}
-    assert list(listed) == ["configuration.log", "algorithm.log", "output-2", "outputs.tar"]
+    assert list(listed) == ["configuration.log", "algorithm.log", "output-2", "outputs.tar", "receipt.json"]
     assert listed["output-2"]["disposition"] == "attachment;filename=report.json"
 
     assert [result["index"] for result in job["results"]] == list(range(len(job["results"])))
     results = {result["filename"]: result for result in answer["results"]}
-    assert list(results) == ["configuration.log", "algorithm.log", "report.json", "outputs.tar"]
+    assert list(results) == ["configuration.log", "algorithm.log", "report.json", "outputs.tar", "receipt.json"]
     assert {result["status"] for result in results.values()} == {200}
     assert results["report.json"]["disposition"] == "attachment;filename=report.json"
     files = {did.removeprefix("did:op:"): content.decode() for did, content in read.items()}

@@ -189,7 +189,7 @@ def ran_well(answer: Any, read: dict[str, bytes], custom: Any) -> None:
     assert not any("providerFee" in item for item in items)
     assert (status["status"], status["statusText"], status["ok"]) == (70, "Job completed", True)
     assert (status["agreementId"], status["inputDID"]) == (orders[0], list(read))
-    assert list(answer["results"]) == ["configuration.log", "algorithm.log", "report.json"]
+    assert list(answer["results"]) == ["configuration.log", "algorithm.log", "report.json", "receipt.json"]
     assert json.loads(answer["results"]["report.json"]) == {"files": read_by(read), "custom": custom}
     assert answer["logs"] == [f"read {len(read)}\n"]
     assert answer["outputs"] == 2

@@ -15,11 +15,15 @@ from dataclasses import replace
 import pytest
 from tests.compat.world import FOLDER, MODULES
 
-from cove.core.errors import DataMissing
+from cove.core.errors import DataMissing, Unavailable
 from cove.core.files import S3File
 from cove.core.sigv4 import AwsKey
+from cove.ports.deliveries import Parcel
 from cove.sources.guard import AddressGuard
+from cove.sources.http_exchange import Limits
+from cove.sources.multipart import Sized
 from cove.sources.s3 import S3Source
+from cove.sources.sending import GuardedSender
 from cove.sources.url import UrlSource
 
 #: Of s3rver's own account.
@@ -74,6 +78,41 @@ def test_what_is_not_signed_rightly_is_not_given(file: S3File) -> None:
         assert not source.info(wrong).valid
         with pytest.raises(DataMissing, match="refuses to give the file"):
             source.open(wrong)
+
+
+class Rows:
+    """What is sent there."""
+
+    size = len(ROWS)
+
+    def chunks(self) -> Iterator[bytes]:
+        yield ROWS[:100]
+        yield ROWS[100:]
+
+
+def test_what_is_put_there_can_be_read(file: S3File) -> None:
+    guard = AddressGuard((file.endpoint.removeprefix("http://"),))
+    sender = GuardedSender(guard, Limits(20, 60), time.time)
+    sender.send(Parcel(replace(file, object_key="sent/"), "a b/é.bin", Rows()))
+    facts = source_of(file).info(replace(file, object_key="sent/a b/é.bin"))
+    assert (facts.valid, facts.content_length) == (True, len(ROWS))
+    wrong = replace(file, object_key="sent/", key=replace(KEY, access_key_id="x"))
+    with pytest.raises(Unavailable, match="status 403"):
+        sender.send(Parcel(wrong, "b", Rows()))
+
+
+def test_a_large_object_is_put_in_parts(file: S3File) -> None:
+    guard = AddressGuard((file.endpoint.removeprefix("http://"),))
+    sender = GuardedSender(guard, Limits(20, 60), time.time, sized=Sized(largest_put=1000, part_bytes=500_000))
+    sender.send(Parcel(replace(file, object_key="parts/"), "a b/é.bin", Rows()))
+    source, sent = source_of(file), replace(file, object_key="parts/a b/é.bin")
+    assert source.info(sent).content_length == len(ROWS)
+    with contextlib.closing(source.open(sent)) as reader:
+        buffer = memoryview(bytearray(len(ROWS) + 1))
+        filled = 0
+        while count := reader.readinto(buffer[filled:]):
+            filled += count
+    assert buffer[:filled] == ROWS
 
 
 def test_an_object_that_is_not_there(file: S3File) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import httpx2
 from eth_account import Account
+from tests.support.escrow import Escrowed, deploy_escrow
 from tests.support.http_server import Server
+from tests.support.policies import UNCHECKED_FILE, policy_folder
 from tests.support.programs import Running, environment
 
 from cove import wire
@@ -41,6 +43,9 @@ MODULES = FOLDER / "node_modules"
 INSTALLED = MODULES / ".installed"
 #: ``@oceanprotocol/lib``, each as it is in npm; its signer is an account of its own, so that nonces do not meet.
 VERSIONS = {"3.4.6": 2, "3.2.0": 3, "2.7.0": 4}
+#: The same for the release that speaks Ocean Node's API, and an account that its owner names as a viewer.
+TODAY = {"8.6.2": 8}
+VIEWER = 9
 #: An account that no version of the library uses.
 STRANGER = 5
 #: Who publishes and who consumes with ocean.py.
@@ -60,6 +65,8 @@ print('read', len(files))
 """
 ENDLESS = "import time\nprint('begun', flush=True)\nwhile True:\n    time.sleep(1)\n"
 TABLE, OTHER_TABLE, BOOK = b"a\n1\n", b"b\n2\n", b"whatever one may download"
+#: A release policy: results leave as they are, and logs are shown as they are written.
+LIVE = UNCHECKED_FILE + '[logs]\nmode = "live"\n'
 #: Seconds that a scenario may take.
 PATIENCE = 120
 
@@ -79,7 +86,7 @@ class World:
 
     def scenario(self, name: str, version: str, **given: Any) -> Any:
         """Run a scenario in Node with a version of the library, and give its JSON."""
-        key = key_of(VERSIONS[version])
+        key = key_of((VERSIONS | TODAY)[version])
         asked = {"version": version, "url": self.url, "rpc": self.rpc, "key": key, **given}
         ended = subprocess.run(
             ["node", FOLDER / f"{name}.cjs", json.dumps(asked)], cwd=FOLDER, env=_node_environment(),
@@ -152,7 +159,7 @@ def _node_environment() -> dict[str, str]:
     return environment(PATH=f"{Path(node).parent}:/usr/bin:/bin", HOME="/nonexistent")
 
 
-def settings_text(rpc: str, addresses: OceanAddresses, folder: Path, file_port: int) -> str:
+def settings_text(rpc: str, addresses: OceanAddresses, folder: Path, file_port: int, escrow: str) -> str:
     return f"""
 state_dir = "{folder}/state"
 key = "{PROVIDER_KEY}"
@@ -166,11 +173,15 @@ id = {CHAIN_ID}
 rpc = "{rpc}"
 factory = "{addresses.factory}"
 fee_token = "{addresses.fee_token}"
+escrow = "{escrow}"
 
 # Four clients do within a minute, from one address, what people do in a day; each alone keeps to the defaults.
 [limits]
 client = 0
 outside = 0
+
+[policies]
+folder = "{policy_folder(folder, LIVE)["folder"]}"
 
 [[environments]]
 id = "default"
@@ -178,6 +189,18 @@ memory = "256MiB"
 disk = "64MiB"
 max_duration = 600
 price_per_minute = "0.1"
+live_logs = true
+
+# Without payment for those who speak Ocean Node's API alone.
+[environments.free]
+cpus = 0.5
+max_duration = 60
+
+[[environments.prices]]
+chain = {CHAIN_ID}
+token = "{addresses.fee_token}"
+cpu = "0.1"
+ram = "0.2"
 
 [url_files]
 allowed = ["127.0.0.1:{file_port}"]
@@ -188,9 +211,17 @@ async def deploy(rpc: str) -> OceanAddresses:
     async with HttpRpc(rpc, CHAIN_ID) as client:
         owner = Wallet(key_of(0), client)
         addresses = await deploy_ocean(owner)
-        for number in (*VERSIONS.values(), STRANGER, *OCEAN_PY):
+        for number in (*VERSIONS.values(), *TODAY.values(), STRANGER, *OCEAN_PY):
             await transfer(owner, addresses.fee_token, Wallet(key_of(number), client).address, 1000 * 10**18)
         return addresses
+
+
+async def deploy_payments(rpc: str, addresses: OceanAddresses) -> Escrowed:
+    """Deploy the escrow contract, and give the provider what its transactions cost."""
+    async with HttpRpc(rpc, CHAIN_ID) as client:
+        owner = Wallet(key_of(0), client)
+        await owner.send(Wallet(PROVIDER_KEY, client).address, b"", value=10**18)
+        return await deploy_escrow(owner, addresses)
 
 
 async def publish_assets(rpc: str, addresses: OceanAddresses, url: str, files: Server) -> list[Published]:
@@ -216,6 +247,6 @@ async def publish_assets(rpc: str, addresses: OceanAddresses, url: str, files: S
         owner = Wallet(key_of(0), client)
         assets = [await publish(owner, addresses.factory, entry, encrypt) for entry in drafts]
         for published in assets:
-            for number in (*VERSIONS.values(), STRANGER):
+            for number in (*VERSIONS.values(), *TODAY.values(), STRANGER):
                 await mint(owner, published.datatoken, Wallet(key_of(number), client).address, 100 * 10**18)
         return assets

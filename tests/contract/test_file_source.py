@@ -28,7 +28,9 @@ from cove.core.files import (
     IpfsFile,
     LocalFile,
     PeerFile,
+    ResultFileObject,
     S3File,
+    SampleFile,
     UrlFile,
 )
 from cove.core.sigv4 import AwsKey
@@ -43,7 +45,9 @@ from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
 from cove.sources.peer import PeerSource
 from cove.sources.providers import OtherProviders
+from cove.sources.result import ResultSource
 from cove.sources.s3 import S3Source
+from cove.sources.sample import SampleSource
 from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
 
@@ -100,6 +104,20 @@ def _local(folder: Path) -> Iterator[World]:
         return LocalFile("data", f"{SECRET}/{name}")
 
     yield World(LocalSource({"data": LocalRoot(folder)}), put, LocalFile("data", f"{SECRET}/missing"))
+
+
+@contextlib.contextmanager
+def _result(folder: Path) -> Iterator[World]:
+    nft, names = "0x" + "5" * 40, [""]
+
+    def put(name: str, content: bytes) -> FileObject:
+        names.extend(() if name in names else (name,))
+        index = names.index(name)
+        (folder / nft).mkdir(exist_ok=True)
+        (folder / nft / str(index)).write_bytes(content)
+        return ResultFileObject(index, f"{SECRET}/{name}", nft)
+
+    yield World(ResultSource(folder), put, ResultFileObject(900, "rows.csv", nft))
 
 
 @contextlib.contextmanager
@@ -209,16 +227,28 @@ def _peer(folder: Path) -> Iterator[World]:
         yield World(source, put, asking("missing"))
 
 
+@contextlib.contextmanager
+def _sample(folder: Path) -> Iterator[World]:
+    def put(name: str, content: bytes) -> FileObject:
+        (folder / SECRET).mkdir(exist_ok=True)
+        (folder / SECRET / name).write_bytes(content)
+        return SampleFile(str(folder / SECRET / name))
+
+    yield World(SampleSource(), put, SampleFile(str(folder / SECRET / "missing")))
+
+
 WORLDS = {
     "url": _url,
     "url without ranges": _url_without_ranges,
     "local": _local,
+    "result": _result,
     "ipfs": _ipfs,
     "arweave": _arweave,
     "graphql": _graphql,
     "smartcontract": _smartcontract,
     "s3": _s3,
     "peer": _peer,
+    "sample": _sample,
 }
 
 

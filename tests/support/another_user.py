@@ -85,7 +85,8 @@ def passes(start: Sequence[str], files: Sequence[Path], place: Path, root: Path,
 
 
 def environment(place: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "XDG_"))}
+    others = ("PYTEST_", "COV_", "XDG_", "COVE_TEST_KUBERNETES", "KUBECONFIG")  # a cluster is root's
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return kept | {INSIDE: "1", "HOME": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -16,6 +16,8 @@ class Request:
     method: str
     path: str
     body: bytes
+    #: Names in lower case.
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def answering(answer: Callable[[Request], Answer]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            given = answer(Request(self.command, self.path, body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            given = answer(Request(self.command, self.path, body, headers))
             self.send_response(given.status)
             for name, value in given.headers.items():
                 self.send_header(name, value)
@@ -43,7 +46,7 @@ def answering(answer: Callable[[Request], Answer]) -> Iterator[str]:
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(given.body)
 
-        do_GET = do_POST = _answer  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - http.server's names
 
         def log_message(self, *arguments: object) -> None:
             """Stay silent."""

@@ -56,7 +56,8 @@ class Known:
     values: Mapping[str, Sequence[Any]]
     #: Complete and good requests of an operation, by its label; signature and nonce are added.
     good: Mapping[str, Callable[[], Json]]
-    #: Parts of the text that an operation's signature covers.
+    #: Parts of the text that an operation's signature covers; what begins with = stands there as it is, and what
+    #: begins with + behind the nonce.
     signed: Mapping[str, tuple[str, ...]]
     #: Field of the account, where it is not consumerAddress.
     account_field: Mapping[str, str]
@@ -100,8 +101,10 @@ class Known:
             return
         account = self.account_field.get(label, "consumerAddress")
         proven = {**fields, account: self.account, "nonce": str(self.next_nonce())}
-        text = "".join(str(_at(proven, part)) for part in self.signed[label])
-        proven["signature"] = self.sign(text + proven["nonce"]) if self.chance.random() < 0.7 else ""
+        parts = self.signed[label]
+        text = "".join(part[1:] if part[0] == "=" else str(_at(proven, part)) for part in parts if part[0] != "+")
+        text += proven["nonce"] + "".join(part[1:] for part in parts if part[0] == "+")
+        proven["signature"] = self.sign(text) if self.chance.random() < 0.7 else ""
         yield proven
 
     def _headers(self, label: str, fields: Json) -> dict[str, str]:

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 from tests.chain import Ocean
+from tests.support.policies import policy_folder
 
 from cove.client import Signer
 from cove.client.market import AssetDraft, Published, ServiceDraft, Wallet, mint, order, publish
@@ -112,8 +113,10 @@ async def opened(ocean: Ocean, folder: Path, *, fee_token: str = "", **changes: 
         "state_dir": folder / "state",
         "key": SecretStr(ocean.chain.accounts[1].private_key),
         "chains": (chain_settings(ocean, fee_token),),
-        "environments": (EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5"}),),
+        "environments": (EnvironmentSettings.model_validate({"id": "default", "price_per_minute": "0.5", "free": {}}),),
         "local": {"data": LocalRootSettings(path=folder / "data", publishers=(ocean.publisher.address,))},
+        "review": {"reviewers": (ocean.consumer.address,)},
+        "policies": policy_folder(folder),
         # Tests ask more often than people; tests of the limits set their own.
         "limits": {"client": 0, "address": 0, "outside": 0, "failures": 0},
     }
@@ -130,11 +133,17 @@ def chain_settings(ocean: Ocean, fee_token: str = "") -> ChainSettings:
         rpc=SecretStr("http://127.0.0.1:0"),
         factory=ocean.addresses.factory,
         fee_token=fee_token or ocean.addresses.fee_token,
+        index_seconds=0.1,
     )
 
 
 async def publish_table(ocean: Ocean, owner: Wallet) -> Published:
     files = [{"type": "local", "root": "data", "path": "table.csv"}]
-    compute = {"allowRawAlgorithm": True, "publisherTrustedAlgorithms": [], "publisherTrustedAlgorithmPublishers": []}
+    compute = {
+        "allowRawAlgorithm": True,
+        "allowNetworkAccess": False,
+        "publisherTrustedAlgorithms": [],
+        "publisherTrustedAlgorithmPublishers": [],
+    }
     draft = AssetDraft("A table", [ServiceDraft("compute", files, "http://cove", compute=compute)])
     return await publish(owner, ocean.addresses.factory, draft, ocean.encrypt)

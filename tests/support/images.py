@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,6 +178,10 @@ class RunningRegistry:
 
     def _put(self, url: str, image: MadeImage) -> None:
         self._http.put(url, content=image.manifest, headers={"Content-Type": image.media_type}).raise_for_status()
+
+    def hide(self) -> None:
+        """Lose every image."""
+        shutil.rmtree(self.folder)
 
     def push_by_digest(self, image: MadeImage, repository: str) -> None:
         """Put an image there without a tag."""

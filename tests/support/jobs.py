@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from cove.core.environment import Environment
-from cove.core.job import Attempt, Job, JobId, Outcome, Resources, ResultFile, Verdict
+from cove.core.job import Attempt, Job, JobId, Outcome, Resources, ResultFile, Tier, Verdict
 
 ALICE = "0xA11ce00000000000000000000000000000000001"
 BOB = "0xB0b0000000000000000000000000000000000002"
@@ -56,6 +56,7 @@ def a_job(**changes: Any) -> Job:
 def a_full_job(**changes: Any) -> Job:
     """Give a job in which no field has its default."""
     fields: dict[str, Any] = {
+        "onward": ("storage",),
         "attempt": 2,
         "outcome": Outcome.ALGORITHM_FAILED,
         "reason": "exit_code_3",
@@ -73,6 +74,12 @@ def a_full_job(**changes: Any) -> Job:
         ),
         "results": (ResultFile("a.csv", 3, "output", "ab" * 32, "key/1/a"), ResultFile("all.tar", 9, "output", "", "")),
         "wait_until": 1_700_000_300.5,
+        "image_digest": "sha256:" + "ef" * 32,
+        "held_at": 1_700_000_018.0,
+        "review": "released",
+        "notify": True,
+        "mock": True,
+        "tier": Tier(free=True, metadata='{"name": "a job"}', viewers=(BOB,)),
         "history": (Attempt(1, Outcome.PROVIDER_FAILED, "run_lost", None, 1_700_000_009.0),),
     }
     return a_job(**{**fields, **changes})

@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -30,6 +30,7 @@ ALGORITHMS = "localhost/cove/algorithms:1"
 KEEPER = "localhost/cove/python:1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SECCOMP = "cove-test.json"
+_BUILD_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ class TestCluster:
     __test__ = False
 
     state: Path
+    #: Whether it may be broken, and has a registry.
+    is_ours: ClassVar[bool] = True
+
+    @property
+    def runtime_class(self) -> str:
+        """Of runs without network; empty where the cluster's own policies shut the network."""
+        return "no-network"
+
+    @property
+    def seccomp(self) -> Path:
+        """Where the node's kubelet looks for profiles."""
+        return self.state / "kubelet" / "seccomp"
 
     @property
     def account(self) -> Path:
@@ -89,32 +102,59 @@ class TestCluster:
         packed = root.with_name(f"{root.name}-{secrets.token_hex(4)}.tar")
         try:
             pack(reference, root, packed, environment)
-            self.containers("images", "import", str(packed))
+            self.bring(packed)
         finally:
             packed.unlink(missing_ok=True)
+
+    def bring(self, packed: Path) -> None:
+        """Have the images of an archive on the node."""
+        self.containers("images", "import", str(packed))
+
+    def has(self, reference: str) -> bool:
+        """Say whether an image is on the node."""
+        return reference in self.containers("images", "ls", "-q").split()
 
     def unload(self, reference: str) -> None:
         """Have an image off the node."""
         self.containers("images", "rm", "--sync", reference)
 
 
+@functools.cache
 def running() -> TestCluster:
-    """Give the cluster that is up, or skip."""
+    """Give the cluster of KUBECONFIG, or else ours, which the first test of a process brings up where it is not, or skip."""
     if os.environ.get("COVE_TEST_KUBERNETES") != "1":
         pytest.skip("needs a cluster: run make test-kubernetes")
+    if os.environ.get("KUBECONFIG"):
+        from tests.support import adopted  # noqa: PLC0415 - it builds upon this
+
+        return adopted.adopt(cache() / "adopted")
+    if found() is None:
+        # Waits for another process that builds it or brings it up.
+        ended = subprocess.run([SCRIPT, "up"], capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+        assert ended.returncode == 0, ended.stderr
     cluster = found()
-    if cluster is None:
-        pytest.fail("there is no cluster: run tests/kubernetes/cluster.sh up")
+    assert cluster is not None
     return cluster
 
 
 def found() -> TestCluster | None:
     """Give the cluster that is up; None where there is none."""
-    state = Path(os.environ.get("COVE_KUBE_STATE", _cache() / "state"))
-    return TestCluster(state) if (state / "cove.kubeconfig").is_file() else None
+    state = Path(os.environ.get("COVE_KUBE_STATE", cache() / "state"))
+    return TestCluster(state) if (state / "furnished").is_file() else None
 
 
-def _cache() -> Path:
+@contextlib.contextmanager
+def using(cluster: TestCluster, *, alone: bool = False) -> Iterator[None]:
+    """Keep the node as it is for a test; ``alone`` is for one that ends or stops its kubelet, and waits for the others."""
+    with (cluster.state / "next.lock").open("w") as door, (cluster.state / "node.lock").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for the room holds up who comes later
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+
+
+def cache() -> Path:
+    """Give the folder of what was built."""
     return Path(os.environ.get("COVE_KUBE_CACHE", Path.home() / ".cache" / "cove-kube"))
 
 
@@ -144,13 +184,13 @@ def algorithms(cluster: TestCluster, scratch: str) -> str:
     """Have the image of the suites' algorithms on the node: Debian's Python with some of this host's programs."""
     with (cluster.state / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if ALGORITHMS not in cluster.containers("images", "ls", "-q").split():
+        if not cluster.has(ALGORITHMS):
             _make_algorithms(cluster, Path(scratch) / "algorithms")
     return ALGORITHMS
 
 
 def _make_algorithms(cluster: TestCluster, root: Path) -> None:
-    archive = _cache() / "images" / "python.tar"
+    archive = cache() / "images" / "python.tar"
     with tarfile.open(archive) as packed:
         layer = packed.extractfile("layer.tar")
         assert layer is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from tests.support.policies import UNCHECKED
+
 from cove.core.policy import OUTPUT, RawOutput, ReleasedOutput, ReleaseLimits, release, review
 
 GENEROUS = ReleaseLimits(file_bytes=1 << 40, total_bytes=1 << 40, files=1 << 20, log_bytes=1 << 40)
@@ -13,7 +15,7 @@ GENEROUS = ReleaseLimits(file_bytes=1 << 40, total_bytes=1 << 40, files=1 << 20,
 def released(path: str, content: bytes, kind: str = OUTPUT) -> ReleasedOutput:
     """Give what policy gives for a file of this content."""
     raw = RawOutput(path, kind, len(content), hashlib.sha256(content).hexdigest())
-    output = release(raw, review([raw], GENEROUS))
+    output = release(raw, review([raw], GENEROUS, UNCHECKED, None))
     assert output is not None
     return output
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.support.images import RunningRegistry
+from tests.support.ports import free_port
 
 _CONFIG = """
 version: 0.1
@@ -24,21 +24,15 @@ _LOGIN = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
 LOGIN = ("reader", "open sesame")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
-def a_registry(folder: Path, *, login: bool = False) -> Iterator[RunningRegistry]:
-    """Start a registry; with ``login`` it shows nothing to others."""
+def a_registry(folder: Path, *, login: bool = False, port: int = 0) -> Iterator[RunningRegistry]:
+    """Start a registry, at any port for 0; with ``login`` it shows nothing to others."""
     if shutil.which("docker-registry") is None:
         pytest.skip("no docker-registry here: apt-get install docker-registry")
     if login and shutil.which("htpasswd") is None:
         pytest.skip("no htpasswd here: apt-get install apache2-utils")
     folder.mkdir(parents=True)
-    host = f"127.0.0.1:{_free_port()}"
+    host = f"127.0.0.1:{port or free_port()}"
     config = _CONFIG.format(folder=folder / "data", host=host)
     if login:
         hashed = subprocess.run(["htpasswd", "-nbB", *LOGIN], capture_output=True, text=True, check=True).stdout

@@ -21,7 +21,7 @@ from cove.ports import Engine
 
 ALGORITHM = "/data/transformations/algorithm"
 #: Seconds within which everything that a test waits for must have happened, on a busy machine too.
-PATIENCE = 30.0
+PATIENCE = 60.0
 RESOURCES = Resources(
     cpus=2.0,
     memory_bytes=256 << 20,
@@ -192,12 +192,16 @@ class Traits:
     #: Whether the run's first process is the sandbox's own program, which shows nothing and holds nothing. False: it is
     #: a usual init process, with the run's own environment and with pipes whose far end throws away what it reads.
     first_process_is_bare: bool = True
+    #: Signals that the first process leaves blocked for the algorithm, as a mask.
+    blocked_signals: int = 0
     #: Whether a run's processes may not write into each other's memory.
     memory_is_closed: bool = True
     #: Kinds of namespaces that a run has of its own.
     namespaces: frozenset[str] = frozenset({"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"})
     #: Places of a usual system that the engine itself puts into every run; nothing of this host may be in them.
     own_places: frozenset[str] = frozenset()
+    #: What of ``gpus`` and ``network`` the engine has to give here.
+    gives: frozenset[str] = frozenset()
     #: Whether the loopback is the only interface. False: there may be others that lead nowhere.
     network_is_bare: bool = True
     #: How many processes a run of one process shows: its own, and those of the sandbox.
@@ -208,6 +212,10 @@ class Traits:
     mounts_tell_nothing: bool = True
     #: Files of /proc that can be opened for writing, though nothing comes of it.
     open_in_proc: frozenset[str] = frozenset()
+    #: Whether the number of a run's files is limited. False: its disk alone is.
+    counts_files: bool = True
+    #: Seconds after its start within which a run's script has begun for certain, on a busy machine too.
+    beginning: int = 2
     #: How many runs a test may start at a time where it wants many: 1.0 of what it would like.
     crowd: float = 1.0
 
@@ -256,9 +264,9 @@ class Stage:
     async def observe(self, run: RunId) -> Observation:
         return (await self.engine.observe([run]))[run]
 
-    async def ended(self, run: RunId) -> Exited:
+    async def ended(self, run: RunId, patience: float = PATIENCE) -> Exited:
         """Wait for the end of a run that was started."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             await self._exit(run).wait()
         seen = await self.observe(run)
         assert isinstance(seen, Exited)
@@ -285,14 +293,14 @@ class Stage:
             while (read := await self.log(run)) != text:
                 assert text.startswith(read)
 
-    async def finish(self, run: Run) -> Finished:
+    async def finish(self, run: Run, patience: float = PATIENCE) -> Finished:
         """Start a run, wait for its end, and read what it left."""
         await self.engine.submit(run)
-        return await self.finished(run.id)
+        return await self.finished(run.id, patience)
 
-    async def finished(self, run: RunId) -> Finished:
+    async def finished(self, run: RunId, patience: float = PATIENCE) -> Finished:
         """Wait for the end of a run that was started, and read what it left."""
-        seen = await self.ended(run)
+        seen = await self.ended(run, patience)
         places = await self.engine.collect(run)
         return Finished(seen, await self.log(run), contents(places.outputs), contents(places.logs))
 

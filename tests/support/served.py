@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from tests.chain import Ocean
 from tests.support.http_server import Server, serving
+from tests.support.ports import free_port
 from tests.support.programs import Running, chain_over_http, running
 from tests.support.trade import COMPUTE
 
@@ -46,7 +47,7 @@ class Served:
         return await publish(self.ocean.publisher, self.ocean.addresses.factory, draft, encrypt)
 
 
-def _settings(ocean: Ocean, rpc: str, folder: Path, port: int, outside: Server) -> str:
+def _settings(ocean: Ocean, rpc: str, folder: Path, port: int, outside: Server, *, more: str) -> str:
     return f"""
 state_dir = "{folder}/state"
 key = "{PROVIDER_KEY}"
@@ -67,20 +68,26 @@ max_duration = 3600
 price_per_minute = "0.1"
 [url_files]
 allowed = ["127.0.0.1:{port}", "127.0.0.1:{outside.port}"]
+{more}
 """
 
 
-@pytest.fixture(scope="module")
-def served(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+@contextlib.contextmanager
+def served_at(ocean: Ocean, folder: Path, more: str = "") -> Iterator[Served]:
+    """Serve from a folder; ``more`` are tables of settings."""
+    port = free_port()
     with serving() as outside, chain_over_http(ocean.chain) as rpc:
-        (folder / "cove.toml").write_text(_settings(ocean, rpc, folder, port, outside))
+        (folder / "cove.toml").write_text(_settings(ocean, rpc, folder, port, outside, more=more))
         with running("serve", "--settings", folder / "cove.toml") as service:
             url = service.line(r"listening on (http://\S+)")[1]
             asyncio.run(_answers(url))
             yield Served(url, service, ocean, outside)
+
+
+@pytest.fixture(scope="module")
+def served(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served_at(ocean, tmp_path_factory.mktemp("served")) as made:
+        yield made
 
 
 async def _answers(url: str) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import SecretStr
 from tests.support.jobs import a_job
+from tests.support.policies import UNCHECKED, policy_folder
 
+from cove.core.delivery import kinds_of
 from cove.core.job import Container, InputAsset, Job, JobId, Package, PeerFiles, Phase, SealedFiles
 from cove.jobs.steps import pack
 from cove.settings import Settings
@@ -31,6 +33,7 @@ def settings(folder: Path, *, environment: Mapping[str, Any] | None = None, **ch
         "key": SecretStr("11" * 32),
         "environments": ({"id": "default", "memory": 256 << 20, "disk": 64 << 20, **(environment or {})},),
         "local": {"data": {"path": folder / "data", "publishers": ("*",)}},
+        "policies": policy_folder(folder),
         "poll_seconds": 0.5,
     }
     return Settings(**{**fields, **changes})
@@ -58,6 +61,8 @@ class Site:
         """Store a job: raw code on one dataset with these files, or a published algorithm with those."""
         parts = self.cove.parts
         seconds = changes.pop("seconds", 30)
+        policy = changes.pop("policy", UNCHECKED)
+        output = changes.pop("output", None)
         container = changes.pop("container", Container("cove/host", "", CHECKSUM, "python3 $ALGO"))
         package = Package(
             (InputAsset(DID, "1", self._sealed(files), publisher=PUBLISHER),),
@@ -66,9 +71,18 @@ class Site:
             else InputAsset("", "", None),
             container,
             code if algorithm is None else None,
+            policy=policy,
+            output=output,
         )
         limits = replace(parts.environments["default"].resources, time_seconds=seconds)
-        job = a_job(dataset_dids=(DID,), resources=limits, created_at=time.time(), expires_at=0.0, **changes)
+        job = a_job(
+            dataset_dids=(DID,),
+            resources=limits,
+            created_at=time.time(),
+            expires_at=0.0,
+            onward=kinds_of(output),
+            **changes,
+        )
         await parts.store.add(job, parts.vault.seal(pack(package)))
         self.cove.reconciler.accepted(job.environment)
         return job.id
@@ -86,6 +100,15 @@ class Site:
                 assert job is not None
                 if holds(job):
                     return job
+                await self._changed.wait()
+
+    async def gone(self, job_id: JobId, seconds: float = 30) -> None:
+        """Return once a job is forgotten."""
+        async with asyncio.timeout(seconds):
+            while True:
+                self._changed.clear()
+                if await self.cove.parts.store.get(job_id) is None:
+                    return
                 await self._changed.wait()
 
     async def text(self, job: Job, name: str) -> str:

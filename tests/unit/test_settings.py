@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cove.cli.origins import origins
 from cove.core.errors import SettingsWrong
-from cove.settings import load, unused_variables
+from cove.settings import PublishingSettings, load, unused_variables
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +56,8 @@ CHAIN = f'[[chains]]\nid = 1\nrpc = "http://node/{SECRET}"\n'
             "lists every",
         ),
         ("[[environments]]\nid = 'a'\nimages = ['a b']", "Setting environments.0.images.0: should match", "lists"),
+        ("[[environments]]\nid = 'a'\nfree = {cpus = 9.0}", "Setting environments.0: free.cpus is more than", "lists"),
+        ("[[environments]]\nid = 'a'\nprices = [{chain = 1}]", "Setting environments.0.prices.0.token is", "lists"),
         ("[[environments]]\nid = 'a'\nmax_queue_wait = -1", "Setting environments.0.max_queue_wait: should", "lists"),
         ("[listen]\ntrusted_proxies = ['x']", "Setting listen.trusted_proxies: should be addresses or", "lists every"),
         (
@@ -142,3 +145,11 @@ def test_a_chain_has_one_url_or_several(tmp_path: Path) -> None:
         shown = [f"{one.name} {one.shown} {one.value} {one.origin}" for one in origins(settings, file)]
         assert SECRET not in f"{shown} {settings!r} {settings.model_dump_json()}"
         assert f"chains.0.rpc {', '.join(['(set, hidden)'] * len(found))}" in " ".join(shown)
+
+
+def test_who_pays_for_assets_says_how_much() -> None:
+    assert not PublishingSettings().allowed
+    for given in ({}, {"max_cost": "1"}, {"max_cost": "2", "max_cost_per_day": "1"}):
+        with pytest.raises(ValidationError, match="max_cost_per_day"):
+            PublishingSettings.model_validate({"allowed": True, **given})
+    assert PublishingSettings.model_validate({"allowed": True, "max_cost": "0.5", "max_cost_per_day": 1}).allowed

@@ -6,6 +6,7 @@ import pytest
 
 from cove.core.job import Job, JobId, Outcome, Phase, Resources
 from cove.wire import STATUS_TEXTS, StartCompute, status_of
+from cove.wire.statuses import HELD_TEXT
 
 JOB = Job(
     id=JobId("0" * 32),
@@ -24,7 +25,8 @@ JOB = Job(
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_a_documented_number(phase: Phase) -> None:
     number, text = status_of(replace(JOB, phase=phase))
-    assert text == STATUS_TEXTS[number]
+    assert text == (HELD_TEXT if phase is Phase.HELD else STATUS_TEXTS[number])
+    assert text.startswith(STATUS_TEXTS[number])
 
 
 @pytest.mark.parametrize(

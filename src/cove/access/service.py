@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cove.core import ddo, json_form
+from cove.core import ddo, json_form, shapes
 from cove.core.asset import NFT_READABLE_STATES
 from cove.core.consent import Action, DecryptSubject, Question
 from cove.core.document import MAX_DOCUMENT_BYTES, decode_document, is_document_of
@@ -125,15 +125,18 @@ class AccessService:
         return ddo.served_document(asset)
 
     async def check_document(self, plain: bytes) -> bytes:
-        """See that a DDO could be read here once it is published, and give its sha256.
+        """See that a DDO follows Ocean's shapes and could be read here once it is published, and give its sha256.
 
         Raises:
-            Invalid: It could not, under the field that is wrong.
+            Invalid: It does not, under each field that is wrong.
         """
         return await asyncio.to_thread(self._check_document, plain)
 
     def _check_document(self, plain: bytes) -> bytes:
         body = json_form.mapping(json_form.load(plain, "ddo", limit=MAX_DOCUMENT_BYTES), "ddo")
+        problems = shapes.errors_of(body)
+        if problems:
+            raise Invalid(problems)
         asset = ddo.parse(body, publisher="", state=0)
         self._known_chain(asset.chain_id)
         if asset.did != ddo.did_of(checksummed(asset.nft), asset.chain_id):

@@ -7,21 +7,28 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from typer.exceptions import TyperException
 
-from cove.cli import consumer, images, output, owner
+from cove.cli import output
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the job failed, or a check or this machine did; 2 wrong usage or settings; 3 refused by the "
     "server; 4 the server or something behind it does not answer, try again; 5 not found; 130 Ctrl-C."
 )
+_OWNERS: Final = "For owners"
+_PUBLISHING: Final = frozenset({"publish", "unpublish", "trust"})
 
 
-def build() -> typer.Typer:
-    """Give the application."""
+def build(command: str = "") -> typer.Typer:
+    """Give the application.
+
+    Args:
+        command: The one that is wanted; where it is one of those that publish, no others are there, since all of them
+            together take long to load. Empty: all.
+    """
     app = typer.Typer(
         name="cove",
         help="Runs other people's algorithms on private data, and lets nothing out but checked results.",
@@ -32,12 +39,37 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_options)
+    if command in _PUBLISHING:
+        _add_publishing(app)
+    else:
+        _add_all(app)
+    return app
+
+
+def _add_all(app: typer.Typer) -> None:
+    from cove.cli import audit, consumer, grants, images, mock, owner, policy, published, reviews, verifying  # noqa: PLC0415
+
     for command in consumer.COMMANDS:
         app.command(rich_help_panel="For consumers")(command)
     for name, owned in owner.COMMANDS:
-        app.command(name, rich_help_panel="For owners")(owned)
-    app.add_typer(images.build(), name="images", rich_help_panel="For owners")
-    return app
+        app.command(name, rich_help_panel=_OWNERS)(owned)
+    app.command(rich_help_panel="For consumers")(verifying.verify)
+    _add_publishing(app)
+    app.add_typer(grants.build(), name="grant", rich_help_panel=_OWNERS)
+    app.add_typer(images.build(), name="images", rich_help_panel=_OWNERS)
+    app.add_typer(published.build(), name="published", rich_help_panel=_OWNERS)
+    app.add_typer(reviews.build(), name="review", rich_help_panel=_OWNERS)
+    app.add_typer(audit.build(), name="audit", rich_help_panel=_OWNERS)
+    app.add_typer(policy.build(), name="policy", rich_help_panel=_OWNERS)
+    app.add_typer(mock.build(), name="mock", rich_help_panel=_OWNERS)
+
+
+def _add_publishing(app: typer.Typer) -> None:
+    from cove.cli import publish  # noqa: PLC0415 - see build
+
+    app.add_typer(publish.build(), name="publish", rich_help_panel=_OWNERS)
+    app.command("unpublish", rich_help_panel=_OWNERS)(publish.unpublish)
+    app.add_typer(publish.build_trust(), name="trust", rich_help_panel=_OWNERS)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,7 +82,9 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = typer.main.get_command(build()).main(list(arguments), prog_name="cove", standalone_mode=False)
+        code = typer.main.get_command(build(next(iter(arguments), ""))).main(
+            list(arguments), prog_name="cove", standalone_mode=False
+        )
         sys.stdout.flush()
     except TyperException as problem:
         return _usage(problem, as_json="--json" in arguments)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from cove.cli import output, submission
+from cove.cli import elsewhere, keys, output, submission
 from cove.cli.fetch import fetch
+from cove.cli.order import Rpc, Seconds, forget, order, start_with_orders
 from cove.cli.progress import phase_text, watch_job
 from cove.client import (
     CoveClient,
     JobFailed,
     JobStatus,
     NotThere,
+    ResultEntry,
     Signer,
     succeeded,
 )
@@ -34,17 +36,6 @@ KeyFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
-
-MaxWait = Annotated[
-    int | None,
-    typer.Option(
-        "--max-wait",
-        metavar="SECONDS",
-        min=1,
-        help="End the job, its orders unused, when it has waited so long for its run. Default: as long as the "
-        "environment allows.",
-    ),
-]
 
 
 def _named(job: str | None) -> str | None:
@@ -89,16 +80,17 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
         list[str] | None,
         typer.Option(
             "--order",
-            metavar="TX",
-            help="Transaction of the order (startOrder) of each dataset, in the same sequence. It is placed before, "
-            "with the fee that initializeCompute quotes: by a market's page, or cove.client.market.order in Python.",
+            metavar="TX|FILE",
+            help="Transaction of the order (startOrder) of each dataset, in the same sequence, or the file of a grant. "
+            "An order is placed before, with the fee that initializeCompute quotes: by a market's page, or "
+            "cove.client.market.order in Python.",
         ),
     ] = None,
     algorithm: Annotated[
         str | None, typer.Option("--algorithm", metavar="DID[:SERVICE]", help="A published algorithm.")
     ] = None,
     algorithm_order: Annotated[
-        str | None, typer.Option("--algorithm-order", metavar="TX", help="Transaction of its order.")
+        str | None, typer.Option("--algorithm-order", metavar="TX|FILE", help="Transaction of its order, or a grant.")
     ] = None,
     raw: Annotated[Path | None, typer.Option("--raw", metavar="FILE", help="Code to send along instead.")] = None,
     image: Annotated[str, typer.Option("--image", help="Image that --raw runs in.")] = "cove/host",
@@ -113,13 +105,24 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
     custom_data: Annotated[
         Path | None, typer.Option("--custom-data", metavar="FILE", help="JSON object for the algorithm.")
     ] = None,
-    max_wait: MaxWait = None,
+    place_orders: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--place-orders", help="Order everything on the chain of --rpc first, as cove order does.")
+    ] = False,
+    seconds: Seconds = None,
+    rpc: Rpc = "",
+    send_to: elsewhere.SendTo = None,
+    encrypt_to: elsewhere.EncryptTo = None,
+    publish_output: elsewhere.PublishOutput = None,
+    publish_log: elsewhere.PublishLog = False,  # noqa: FBT002 - a flag
+    max_wait: submission.MaxWait = None,
+    mock: submission.Mock = False,  # noqa: FBT002 - a flag
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 when the job fails.")] = False,  # noqa: FBT002
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
+    password_file: keys.PasswordFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Start a job on datasets that were ordered before; prints its id."""
+    """Start a job on datasets that were ordered before, or are ordered now; prints its id."""
     wanted = submission.Submission(
         datasets=tuple(submission.parse_asset(text) for text in dataset),
         orders=tuple(submission.parse_order(text) for text in order or ()),
@@ -131,17 +134,28 @@ def submit(  # noqa: PLR0917 - typer reads options from parameters
         environment=environment,
         custom_data=None if custom_data is None else submission.read_object(custom_data, "custom data"),
         max_wait=max_wait,
+        mock=mock,
+        output=elsewhere.output_of(send_to, encrypt_to, publish_output, publish_log=publish_log),
     )
-    submission.check(wanted)
-    with _session(url, key_file, as_json=as_json) as client:
-        job = client.start(submission.build(client, wanted))
+    submission.check(wanted, placing=place_orders)
+    with output.reporting(as_json=as_json):
+        signer = (keys.account if place_orders else keys.known_account)(key_file, password_file)
+    wanted = replace(wanted, output=elsewhere.with_key(wanted.output, signer))
+    with _signed_session(url, signer, as_json=as_json) as client:
+        journal = None
+        if signer is not None and place_orders:
+            job, journal = start_with_orders(client, signer, rpc, wanted, seconds, as_json=as_json)
+        else:
+            job = client.start(submission.build(client, wanted))
         if wait:
             output.say(f"Job {job.jobId}")
+            forget(journal)
             _report_end(watch_job(client, job.jobId, output.error_console()), as_json=as_json)
         elif as_json:
             output.document(job.model_dump())
         else:
             typer.echo(output.one_line(job.jobId))
+        forget(journal)
 
 
 def status(  # noqa: PLR0917 - typer reads options from parameters
@@ -182,7 +196,7 @@ def restart(  # noqa: PLR0917 - typer reads options from parameters
     refresh_inputs: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--refresh-inputs", help="Accept that the data changed since.")
     ] = False,
-    max_wait: MaxWait = None,
+    max_wait: submission.MaxWait = None,
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
@@ -208,23 +222,31 @@ def delete(
             output.say(f"Removed {removed.jobId}.")
 
 
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", "-f", help="Say what happens to the job, and print its log: live where it is shown."),
+]
+
+
 def logs(
     job: JobName,
     url: Url = DEFAULT_URL,
     key_file: KeyFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
-    follow: Annotated[bool, typer.Option("--follow", help="Print it while the job runs, to the job's end.")] = False,  # noqa: FBT002
+    follow: Follow = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Print what a job's algorithm wrote to its log; control characters are made visible."""
     if follow and as_json:
         raise typer.BadParameter("--follow prints the log as it comes, which is no JSON document.")
     with _session(url, key_file, as_json=as_json) as client:
         if follow:
-            for text in client.follow_log(job):
+            for text in client.follow_log(job, lambda phase: output.say(output.one_line(phase))):
                 typer.echo(output.neutral(text), nl=False)
             return
         found = client.job(job)
-        entries = [entry for entry in client.results(found) if entry.type.endswith("Log")]
+        entries = [
+            entry for entry in client.results(found) if entry.type.endswith("Log") and entry.type != "publishLog"
+        ]
         chosen = [entry for entry in entries if entry.type == "algorithmLog"] or entries
         if not chosen:
             raise NotThere(404, "not_found", {}, f"The job has no log yet ({found.statusText}).")
@@ -275,24 +297,39 @@ def results(  # noqa: PLR0917 - typer reads options from parameters
     if not entries:
         output.say(f"The job has no results yet ({found.statusText}).")
         return
-    rows = [(str(one.index), one.filename, one.type, output.size(one.filesize), one.sha256 or "") for one in entries]
-    output.table(("Index", "File", "Type", "Size", "sha256"), rows)
+    rows = [
+        (str(one.index), one.filename, one.type, output.size(one.filesize), one.sha256 or "", _would(one))
+        for one in entries
+    ]
+    columns = ("Index", "File", "Type", "Size", "sha256", "On real data")[: 6 if found.mock else 5]
+    output.table(columns, [row[: len(columns)] for row in rows])
 
 
-COMMANDS: Final[Sequence[Callable[..., None]]] = (environments, submit, status, stop, restart, delete, logs, results)
-
-
-def signer(key_file: Path | None) -> Signer | None:
-    """Open the account's key, from the file or from COVE_ACCOUNT_KEY; None where neither is given."""
-    if key_file is not None:
-        return Signer.from_file(key_file)
-    key = os.environ.get("COVE_ACCOUNT_KEY", "")
-    return Signer(key) if key else None
+COMMANDS: Final[Sequence[Callable[..., None]]] = (
+    environments,
+    order,
+    submit,
+    status,
+    stop,
+    restart,
+    delete,
+    logs,
+    results,
+    elsewhere.decrypt,
+)
 
 
 @contextlib.contextmanager
 def _session(url: str, key_file: Path | None, *, as_json: bool) -> Iterator[CoveClient]:
-    with output.reporting(as_json=as_json), CoveClient(url, signer(key_file)) as client:
+    with output.reporting(as_json=as_json):
+        signer = keys.known_account(key_file)
+    with _signed_session(url, signer, as_json=as_json) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _signed_session(url: str, signer: Signer | None, *, as_json: bool) -> Iterator[CoveClient]:
+    with output.reporting(as_json=as_json), CoveClient(url, signer) as client:
         yield client
 
 
@@ -321,6 +358,7 @@ def _show_job(job: JobStatus, *, as_json: bool) -> None:
             "Status": f"{job.status} {phase_text(job)}",
             "Message": job.message or "",
             "Exit code": "" if job.exitCode is None else str(job.exitCode),
+            "Mock run": "on samples; nothing private was read" if job.mock else "",
             "Attempt": str(job.attempt) if job.attempt > 1 else "",
             "Owner": job.owner,
             "Datasets": ", ".join(job.inputDID),
@@ -330,8 +368,14 @@ def _show_job(job: JobStatus, *, as_json: bool) -> None:
             "Started": output.moment(job.startedAt),
             "Finished": output.moment(job.dateFinished),
             "Results": f"{len(job.results)} files" if job.results else "",
+            **elsewhere.told(job),
         }
     )
+
+
+def _would(entry: ResultEntry) -> str:
+    """Say what would have become of a mock run's result."""
+    return " ".join(filter(None, (entry.wouldBe, entry.wouldBeReason and f"({entry.wouldBeReason})")))
 
 
 def _show_jobs(jobs: list[JobStatus], *, as_json: bool) -> None:
@@ -344,7 +388,7 @@ def _show_jobs(jobs: list[JobStatus], *, as_json: bool) -> None:
     rows = [
         (
             job.jobId,
-            f"{job.status} {phase_text(job)}",
+            f"{job.status} {phase_text(job)}{' (mock)' if job.mock else ''}",
             output.moment(job.dateCreated),
             output.moment(job.dateFinished),
             job.environment,

@@ -58,15 +58,11 @@ async def open_chain(rpc: str | None) -> AsyncIterator[DemoChain]:
 
 @contextlib.asynccontextmanager
 async def _elsewhere(rpc: str) -> AsyncIterator[DemoChain]:
-    from eth_account import Account  # noqa: PLC0415 - slow to import, and only for other chains
+    from cove.client.accounts import key_of_words  # noqa: PLC0415 - slow to import, and only for other chains
 
     number = await _chain_id(rpc)
-    Account.enable_unaudited_hdwallet_features()
     words = "test test test test test test test test test test test junk"
-    keys = (
-        Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/0").key.to_0x_hex(),
-        Account.from_mnemonic(words, account_path="m/44'/60'/0'/0/1").key.to_0x_hex(),
-    )
+    keys = (key_of_words(words, 0), key_of_words(words, 1))
     async with HttpRpc(rpc, number) as client:
         yield DemoChain(number, rpc, client, lambda settings: HttpRpc(rpc, settings.id), keys)
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import SecretStr
 
-from cove.core.errors import CoveError, SettingsWrong, Unavailable
+from cove.core.errors import CoveError, NotFound, SettingsWrong, Unavailable
+from cove.crypto.keys import checksum
 from cove.ledgers.nodes import Node
 from cove.ledgers.rpc import RpcError
+from cove.metadata.folder import FolderMetadata
 from cove.ports import Finding
-from cove.settings import ChainSettings, Settings, file_of, load, unused_variables
-from cove.wiring import disk_finding, open_cove, open_nodes, open_vault, prepare_state, proofs_beside
+from cove.settings import ChainSettings, PolicySettings, Settings, file_of, load, unused_variables
+from cove.wiring import (
+    disk_finding,
+    examine_policies,
+    open_cove,
+    open_nodes,
+    open_vault,
+    prepare_state,
+    undelivered_beside,
+)
 
 #: What is looked at in the state folder, and says nothing of it where a spare folder took its place.
 _OF_THE_FOLDER: Final = ("database disk", "results")
@@ -42,10 +54,11 @@ async def examine(settings_file: Path | None) -> Sequence[Finding]:
     findings.append(key)
     with tempfile.TemporaryDirectory(prefix="cove-doctor-") as spare:
         findings += await _look(settings, Path(spare))
-    if not settings.chains:
-        findings.append(
-            Finding("chains", ok=False, seen="No chain is set.", advice="Add [[chains]] with id, rpc and factory.")
-        )
+    if not settings.chains and settings.catalog.folder is None:
+        advice = "Add [[chains]] with id, rpc and factory, or set catalog.folder (docs/howto/without-a-chain.md)."
+        findings.append(Finding("chains", ok=False, seen="No chain is set.", advice=advice))
+    if settings.catalog.folder is not None:
+        findings.append(await asyncio.to_thread(_catalog_finding, settings.catalog.folder, settings.catalog.chain_id))
     for chain in settings.chains:
         findings += await _node_findings(chain)
     return findings
@@ -66,7 +79,10 @@ def _with_key(settings: Settings) -> tuple[Settings, Finding]:
 async def _look(settings: Settings, spare: Path) -> list[Finding]:
     """Look at the parts; where one keeps the others from being opened, look at these in a spare folder."""
     state = _state_finding(settings.state_dir)
-    findings = [state]
+    rules = await examine_policies(settings)
+    findings = [state, *rules]
+    if not all(rule.ok for rule in rules):
+        settings = settings.model_copy(update={"policies": PolicySettings()})
     in_place = state.ok and settings.state_dir.exists() and not _in_use(settings.state_dir)
     usable = settings if in_place else settings.model_copy(update={"state_dir": spare})
     elsewhere: tuple[str, ...] = () if in_place else _OF_THE_FOLDER
@@ -76,9 +92,9 @@ async def _look(settings: Settings, spare: Path) -> list[Finding]:
         findings.append(_bad(problem.part if isinstance(problem, Unavailable) else "service", problem))
         found = await _open(_replaced(settings, spare))
         elsewhere = (*_OF_THE_FOLDER, "database")
-    findings += [finding for finding in found if finding.part not in elsewhere]
+    findings += [finding for finding in found if finding.part not in {*elsewhere, "policies"}]
     if state.ok and not in_place and settings.state_dir.exists() and not settings.database_url.get_secret_value():
-        findings += await proofs_beside(settings)
+        findings += await undelivered_beside(settings, time.time())
     return [*findings, *([disk_finding(_nearest(settings.state_dir))] if state.ok else [])]
 
 
@@ -112,6 +128,24 @@ def _state_finding(state: Path) -> Finding:
         seen = f"The state folder {state} cannot be made: {problem.strerror}."
         return Finding(part, ok=False, seen=seen, advice="Set state_dir to a folder of yours.")
     return Finding(part, ok=True, seen=f"{state.absolute()} is not there yet and can be made")
+
+
+def _catalog_finding(folder: Path, chain_id: int) -> Finding:
+    """Read every asset's file of the catalogue."""
+    part, store = "catalogue", FolderMetadata(folder, chain_id, checksum)
+    if not folder.is_dir():
+        advice = "Make it, or set catalog.folder; cove publish --local makes it."
+        return Finding(part, ok=False, seen=f"The folder {folder} is not there.", advice=advice)
+    try:
+        dids = store.dids()
+    except Unavailable as problem:
+        return Finding(part, ok=False, seen=problem.message, advice="Check catalog.folder.")
+    for did in dids:
+        try:
+            store.read(did)
+        except (NotFound, Unavailable) as problem:
+            return Finding(part, ok=False, seen=f"{did}: {problem.message}", advice="Publish it again.")
+    return Finding(part, ok=True, seen=f"{len(dids)} assets, published under chain id {chain_id}")
 
 
 async def _node_findings(chain: ChainSettings) -> list[Finding]:

@@ -70,6 +70,11 @@ def document(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
+def flush() -> None:
+    """See that what was printed is out, wherever standard output goes."""
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """Tell people something in one line, on standard error."""
     sys.stderr.write(one_line(text) + "\n")

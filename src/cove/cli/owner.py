@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -101,15 +101,41 @@ def keygen(
 
 def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Send the proofs of access again that were given up; a running service takes them up within a minute."""
+    from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - see above
+
+    count = _retried(retry, settings_file, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{count} proofs of access will be sent again." if count else "No proof of access was given up.")
+
+
+def retry_webhooks(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Send the messages about jobs again that were given up; a running service takes them up within a minute."""
+    from cove.wiring import retry_webhooks as retry  # noqa: PLC0415 - see above
+
+    count = _retried(retry, settings_file, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{count} messages will be sent again." if count else "No message was given up.")
+
+
+def retry_deliveries(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Send, or publish, the results again that were given up; a running service takes them up within a minute."""
+    from cove.wiring import retry_deliveries as retry  # noqa: PLC0415 - see above
+
+    count = _retried(retry, settings_file, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{count} deliveries will be tried again." if count else "No delivery was given up.")
+
+
+def _retried(
+    retry: Callable[[Settings], Coroutine[object, object, int]], settings_file: Path | None, *, as_json: bool
+) -> int:
     from cove import settings as settings_module  # noqa: PLC0415 - see above
-    from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - likewise
 
     with owner_errors(as_json=as_json):
         count = interruption.run(retry(settings_module.load(settings_file)))
     if as_json:
         output.document({"retried": count})
-    else:
-        typer.echo(f"{count} proofs of access will be sent again." if count else "No proof of access was given up.")
+    return count
 
 
 def demo(
@@ -122,9 +148,20 @@ def demo(
         ),
     ] = None,
     *,
+    no_chain: Annotated[
+        bool, typer.Option("--no-chain", help="Without any chain: assets are files, and a grant pays.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
 ) -> None:
     """Run one real job on sample data, from an empty chain to released results; leaves nothing behind."""
+    if no_chain and rpc is not None:
+        raise typer.BadParameter("Give either --rpc or --no-chain.")
+    if no_chain:
+        from cove.cli import demo_local  # noqa: PLC0415 - see above
+
+        with owner_errors():
+            interruption.run(interruption.interruptible(demo_local.run(keep=keep), "Cleaning up ..."))
+        return
     from cove.cli.demo import run  # noqa: PLC0415 - see above
     from cove.client.market import MarketError  # noqa: PLC0415 - likewise
 
@@ -144,6 +181,8 @@ COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (
     ("doctor", doctor),
     ("keygen", keygen),
     ("retry-proofs", retry_proofs),
+    ("retry-webhooks", retry_webhooks),
+    ("retry-deliveries", retry_deliveries),
     ("demo", demo),
 )
 
@@ -153,8 +192,11 @@ def owner_errors(*, as_json: bool = False) -> Iterator[None]:
     """Have whatever goes wrong end in a sentence and an exit code."""
     from cove.core.errors import (  # noqa: PLC0415 - light, and used here alone
         CoveError,
+        Forbidden,
         ImagePullFailed,
+        Invalid,
         NotFound,
+        Refused,
         SettingsWrong,
         Unavailable,
     )
@@ -163,14 +205,21 @@ def owner_errors(*, as_json: bool = False) -> Iterator[None]:
         try:
             yield
         except CoveError as problem:
-            output.failure(problem.message, code=problem.code, hint=problem.hint, as_json=as_json)
+            message = problem.message
+            if isinstance(problem, Invalid):
+                message = " ".join(text for texts in problem.errors.values() for text in texts)
+            output.failure(message, code=problem.code, hint=problem.hint, as_json=as_json)
             codes = {
                 SettingsWrong: output.USAGE,
                 Unavailable: output.AWAY,
                 ImagePullFailed: output.AWAY,
                 NotFound: output.NOT_FOUND,
+                Invalid: output.USAGE,
+                Refused: output.REFUSED,
+                Forbidden: output.REFUSED,
             }
-            raise typer.Exit(codes.get(type(problem), output.FAILED)) from None
+            code = next((code for kind, code in codes.items() if isinstance(problem, kind)), output.FAILED)
+            raise typer.Exit(code) from None
 
 
 def _warn_of_unused_variables() -> None:

@@ -7,17 +7,34 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cove.client import CoveClient, Environment
-from cove.wire import StartCompute
+from cove.core.errors import Invalid
+from cove.core.grant import read as read_grant
+from cove.crypto.keys import keccak
+
+if TYPE_CHECKING:
+    from cove.client import CoveClient, Environment
+    from cove.wire import StartCompute
 
 _ASSET: Final = re.compile(r"(did:op:[0-9a-fA-F]{64})(?::(\S{1,256}))?", re.ASCII)
 _TRANSACTION: Final = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 _MAX_INPUT: Final = 1 << 20
 NO_CHECKSUM: Final = "sha256:" + "0" * 64
+
+MaxWait = Annotated[
+    int | None,
+    typer.Option(
+        "--max-wait",
+        metavar="SECONDS",
+        min=1,
+        help="End the job, its orders unused, when it has waited so long for its run. Default: as long as the "
+        "environment allows.",
+    ),
+]
+Mock = Annotated[bool, typer.Option("--mock", help="Run on the owners' samples, without orders.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,10 @@ class Submission:
     custom_data: dict[str, object] | None
     #: Seconds that the job may wait for its run; None: as long as the environment allows.
     max_wait: int | None = None
+    #: On the owners' samples, which needs no orders.
+    mock: bool = False
+    #: What is done with released results beside keeping them there; None for nothing.
+    output: dict[str, object] | None = None
 
 
 def parse_asset(text: str) -> AssetChoice:
@@ -71,14 +92,21 @@ def parse_asset(text: str) -> AssetChoice:
 
 
 def parse_order(text: str) -> str:
-    """Read a transaction id.
+    """Read a transaction id, a grant's id, or the id of the grant in a file.
 
     Raises:
         typer.BadParameter: It is none.
     """
-    if _TRANSACTION.fullmatch(text) is None:
-        raise typer.BadParameter(f"{text!r} is no transaction id: it should be 0x and 64 hex digits.")
-    return text
+    if _TRANSACTION.fullmatch(text) is not None:
+        return text
+    path = Path(text)
+    if not path.is_file():
+        raise typer.BadParameter(f"{text!r} is no transaction id (0x and 64 hex digits), and no file with a grant.")
+    try:
+        return read_grant(read_text(path, "grant"), keccak)[0]
+    except Invalid as problem:
+        field, texts = next(iter(problem.errors.items()))
+        raise typer.BadParameter(f"The file {path} holds no grant: {field}: {' '.join(texts)}") from None
 
 
 def read_text(path: Path, what: str) -> str:
@@ -115,18 +143,34 @@ def read_object(path: Path, what: str) -> dict[str, object]:
     return value
 
 
-def check(submission: Submission) -> None:
+def check(submission: Submission, *, placing: bool = False) -> None:
     """See that the options fit together.
+
+    Args:
+        submission: What was asked for.
+        placing: The orders are placed by the command itself, so none may be named.
 
     Raises:
         typer.BadParameter: They do not.
     """
     if (submission.algorithm is None) == (submission.raw is None):
         raise typer.BadParameter("Give either --algorithm DID or --raw FILE.")
+    if submission.mock:
+        if placing or submission.orders:
+            raise typer.BadParameter(
+                "--mock runs on samples, which nobody orders: leave --order and --place-orders out."
+            )
+        return
+    if placing:
+        if submission.orders or submission.algorithm_order is not None:
+            raise typer.BadParameter("--place-orders goes without --order and --algorithm-order.")
+        return
     if len(submission.orders) > len(submission.datasets):
         raise typer.BadParameter("There are more --order than --dataset.")
     if len(submission.orders) != len(submission.datasets):
-        raise typer.BadParameter("Give one --order for each --dataset: the transaction that ordered it.")
+        raise typer.BadParameter(
+            "Give one --order for each --dataset: the transaction that ordered it, or --place-orders."
+        )
     if submission.algorithm is not None and submission.algorithm_order is None:
         raise typer.BadParameter("A published algorithm needs its --algorithm-order: the transaction that ordered it.")
     if submission.algorithm is None and submission.algorithm_order is not None:
@@ -171,8 +215,11 @@ def service_of(client: CoveClient, choice: AssetChoice, *, compute: bool) -> Ass
 
 def build(client: CoveClient, submission: Submission) -> StartCompute:
     """Make the request, without its signature."""
+    from cove.wire import StartCompute  # noqa: PLC0415 - slow to import
+
     environment = environment_of(client, submission.environment)
-    datasets = _datasets(client, submission.datasets, submission.orders)
+    orders = (None,) * len(submission.datasets) if submission.mock else submission.orders
+    datasets = _datasets(client, submission.datasets, orders)
     return StartCompute.model_validate(
         {
             "environment": environment.id,
@@ -180,11 +227,15 @@ def build(client: CoveClient, submission: Submission) -> StartCompute:
             "additionalDatasets": datasets[1:] or None,
             "algorithm": _algorithm(client, submission),
             "queueMaxWaitTime": submission.max_wait,
+            "mock": submission.mock or None,
+            "output": submission.output,
         }
     )
 
 
-def _datasets(client: CoveClient, choices: Sequence[AssetChoice], orders: Sequence[str]) -> list[dict[str, object]]:
+def _datasets(
+    client: CoveClient, choices: Sequence[AssetChoice], orders: Sequence[str | None]
+) -> list[dict[str, object]]:
     found = [service_of(client, choice, compute=number == 0) for number, choice in enumerate(choices)]
     return [
         {"documentId": choice.did, "serviceId": choice.service, "transferTxId": order}

@@ -9,7 +9,11 @@
 ...         cove.download(job.jobId, result.index, folder / str(result.index), entry=result)
 """
 
-from cove.client.client import CoveClient, is_final, succeeded
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from cove.client.errors import (
     BadAnswer,
     ClientError,
@@ -24,8 +28,11 @@ from cove.client.errors import (
     UrlWrong,
 )
 from cove.client.signing import Signer
-from cove.wire import Environment, Initialized, ResultEntry
-from cove.wire import StatusObject as JobStatus
+
+if TYPE_CHECKING:
+    from cove.client.client import CoveClient, is_final, succeeded
+    from cove.wire import Environment, Initialized, ResultEntry
+    from cove.wire import StatusObject as JobStatus
 
 __all__ = [
     "BadAnswer",
@@ -48,3 +55,24 @@ __all__ = [
     "is_final",
     "succeeded",
 ]
+
+# The models of the API take long to make, and many a command has no use for them: what needs them comes when it is
+# asked for.
+_LATER = {
+    "CoveClient": ("cove.client.client", "CoveClient"),
+    "Environment": ("cove.wire", "Environment"),
+    "Initialized": ("cove.wire", "Initialized"),
+    "JobStatus": ("cove.wire", "StatusObject"),
+    "ResultEntry": ("cove.wire", "ResultEntry"),
+    "is_final": ("cove.client.client", "is_final"),
+    "succeeded": ("cove.client.client", "succeeded"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, its_name = _LATER[name]
+    found: object = getattr(import_module(module), its_name)
+    globals()[name] = found
+    return found

@@ -126,12 +126,12 @@ class CoveClient:
 
     # ------------------------------------------------------------------------------------------ jobs
 
-    def start(self, request: wire.StartCompute) -> wire.StatusObject:
-        """Start a job; account, nonce and signature are filled in."""
+    def start(self, request: wire.StartCompute, *, mock: bool = False) -> wire.StatusObject:
+        """Start a job, or with ``mock`` one on samples; account, nonce and signature are filled in."""
         did = (request.dataset.documentId if request.dataset else None) or ""
 
         def send(signed: Mapping[str, str]) -> list[wire.StatusObject]:
-            body = request.model_copy(update=dict(signed))
+            body = request.model_copy(update={**signed, "mock": mock or request.mock})
             return self._transport.ask(_JOBS, "POST", self._path("computeStart"), document=body)
 
         return _one(self._signed((request.jobId or "", did), send))
@@ -281,10 +281,10 @@ class CoveClient:
 
     # ------------------------------------------------------------------------------------------ assets
 
-    def follow_log(self, job_id: str) -> Iterator[str]:
-        """Give a job's log while it is written, to the job's end, where its environment shows it."""
+    def follow_log(self, job_id: str, told: Callable[[str], None] | None = None) -> Iterator[str]:
+        """Give a job's log to its end, live where that is shown; ``told`` gets the words for each phase of the job."""
         with self._open("computeLogs", {"jobId": job_id}, {}) as answer:
-            yield from log_of(answer)
+            yield from log_of(answer, told)
 
     def encrypt(self, chain_id: int, plain: bytes) -> str:
         """Have a document or file list encrypted to the provider's key; gives ``0x`` and hex."""

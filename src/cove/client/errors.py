@@ -20,8 +20,10 @@ Every text is one sentence, made for people; none quotes a key or a signature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from cove.wire import StatusObject
+if TYPE_CHECKING:
+    from cove.wire import StatusObject  # the models take long to make
 
 _NOT_FOUND = 404
 _TOO_MANY = 429

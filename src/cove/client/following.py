@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx2
@@ -13,8 +13,12 @@ from cove.client.errors import BadAnswer, NotReachable, TooLarge
 _LONGEST_LINE: Final = 1 << 20
 
 
-def log_of(answer: httpx2.Response) -> Iterator[str]:
+def log_of(answer: httpx2.Response, told: Callable[[str], None] | None = None) -> Iterator[str]:
     """Give a log's text piece by piece, until the server says that it has ended.
+
+    Args:
+        answer: What the server sends.
+        told: Is called with the words for each phase that the job comes into.
 
     Raises:
         NotReachable: The answer broke off before that.
@@ -26,7 +30,9 @@ def log_of(answer: httpx2.Response) -> Iterator[str]:
         if field == b"event":
             name = value.decode("ascii", "replace")
         elif field == b"data" and name == "log":
-            yield _text(value)
+            yield _text(value, "text")
+        elif field == b"data" and name == "phase" and told is not None:
+            told(_text(value, "statusText"))
         elif field == b"data" and name == "end":
             return
     raise NotReachable("The log broke off before the job's end.", hint="Ask for it again.")
@@ -41,10 +47,10 @@ def _lines(answer: httpx2.Response) -> Iterator[bytes]:
             raise TooLarge(f"A line of the log's events has more than {_LONGEST_LINE} bytes.")
 
 
-def _text(value: bytes) -> str:
+def _text(value: bytes, key: str) -> str:
     try:
         content: Any = json.loads(value)
-        text = content["text"]
+        text = content[key]
     except (ValueError, TypeError, KeyError, RecursionError):
         text = None
     if not isinstance(text, str):

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import httpx2
 from eth_hash.auto import keccak
-from eth_utils.address import to_checksum_address
 
 from cove.client.contracts import OceanAddresses, deploy_artifact, deploy_ocean
+from cove.client.http import client_for
 from cove.client.ordering import NO_ADDRESS, ONE_DATATOKEN, approve, mint, order, reuse_order, token_balance, transfer
+from cove.client.signing import checksum_address
 from cove.client.wallet import MarketError, Sent, Transport, Wallet
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Transport",
     "Wallet",
     "approve",
+    "build_document",
     "create_datatoken",
     "create_nft",
     "deploy_artifact",
@@ -52,12 +54,14 @@ __all__ = [
 COMPRESSED: Final = 1
 ENCRYPTED: Final = 2
 
+_SECONDS: Final = 30.0
+
 _NFT_CREATED: Final = keccak(b"NFTCreated(address,address,string,address,string,string,bool,address)").hex()
 _TOKEN_CREATED: Final = keccak(b"TokenCreated(address,address,string,string,uint256,address)").hex()
 _CREATE: Final = (
     "createNftWithErc20((string,string,uint256,string,bool,address),(uint256,string[],address[],uint256[],bytes[]))"
 )
-_SET_METADATA: Final = "setMetaData(uint8,string,string,bytes,bytes,bytes32,(address,uint8,bytes32,bytes32)[])"
+SET_METADATA: Final = "setMetaData(uint8,string,string,bytes,bytes,bytes32,(address,uint8,bytes32,bytes32)[])"
 
 Encrypt = Callable[[bytes], Awaitable[str]]
 """Has bytes encrypted by a provider to itself and gives ``0x`` hex."""
@@ -79,6 +83,10 @@ class ServiceDraft:
     id: str = ""
     #: The ``compute`` section; None for access.
     compute: Mapping[str, object] | None = None
+    #: ``consumerParameters``.
+    parameters: Sequence[Mapping[str, object]] = ()
+    name: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +100,15 @@ class AssetDraft:
     description: str = "Published with Cove."
     author: str = "unknown"
     license: str = "https://market.oceanprotocol.com/terms"
+    tags: Sequence[str] = ()
     #: ``metadata.algorithm``: language, version, container; None for datasets.
     algorithm: Mapping[str, object] | None = None
     #: ``{"allow": [..], "deny": [..]}``; None for everybody.
     credentials: Mapping[str, object] | None = None
+    #: ``metadata.additionalInformation``; None for none.
+    information: Mapping[str, object] | None = None
+    #: Further members of ``metadata``: ``categories``, ``links``.
+    further: Mapping[str, object] = field(default_factory=dict)
     #: Of the datatoken, as the factory numbers them: 1 is the plain ERC20 template, 2 the enterprise template.
     template: int = 1
 
@@ -117,7 +130,10 @@ class Published:
 
 def did_of(nft: str, chain_id: int) -> str:
     """Give an asset's DID (DDO specification, 4.1.0)."""
-    return "did:op:" + hashlib.sha256(f"{to_checksum_address(nft)}{chain_id}".encode()).hexdigest()
+    return (
+        "did:op:"
+        + hashlib.sha256(f"{checksum_address(bytes.fromhex(nft.removeprefix('0x')))}{chain_id}".encode()).hexdigest()
+    )
 
 
 def provider_encrypt(provider: str, chain_id: int, http: httpx2.AsyncClient | None = None) -> Encrypt:
@@ -131,7 +147,7 @@ def provider_encrypt(provider: str, chain_id: int, http: httpx2.AsyncClient | No
     url = f"{provider.rstrip('/')}/api/services/encrypt"
 
     async def encrypt(plain: bytes) -> str:
-        client = http or httpx2.AsyncClient(trust_env=False)
+        client = http or client_for(url, timeout=_SECONDS)
         try:
             answer = await client.post(
                 url, params={"chainId": chain_id}, content=plain, headers={"Content-Type": "application/octet-stream"}
@@ -166,7 +182,7 @@ async def publish(
     if not draft.services:
         raise MarketError("An asset needs at least one service.")
     nft, datatoken = await create_nft(wallet, factory, draft.name, draft.template)
-    ddo = await _ddo(await wallet.chain_id(), nft, datatoken, draft, encrypt)
+    ddo = await build_document(await wallet.chain_id(), nft, datatoken, draft, encrypt)
     document = json.dumps(ddo, separators=(",", ":")).encode()
     sent = await set_metadata(wallet, nft, document, encrypt, url=draft.services[0].endpoint, flags=flags)
     return Published(ddo["id"], nft, datatoken, ddo, document, sent.tx_id)
@@ -190,6 +206,15 @@ async def create_nft(wallet: Wallet, factory: str, name: str, template: int = 1)
             (template, [name, symbol], [wallet.address, wallet.address, NO_ADDRESS, NO_ADDRESS], [2**255, 0], []),
         ],
     )
+    return created(sent, factory)
+
+
+def created(sent: Sent, factory: str) -> tuple[str, str]:
+    """Give the NFT and the datatoken that a transaction of the factory made, checksummed.
+
+    Raises:
+        MarketError: It made none.
+    """
     nft = next((_word(log["data"], 0) for log in sent.logs if log["topics"][0] == "0x" + _NFT_CREATED), None)
     if nft is None:
         raise MarketError(f"{factory} is not Ocean's factory: it made no NFT.")
@@ -228,11 +253,18 @@ async def set_metadata(
         flags: 1 compresses the document, 2 encrypts it.
         state: 0 active.
     """
+    arguments = await metadata_arguments(wallet.address, document, encrypt, url=url, flags=flags, state=state)
+    return await wallet.transact(nft, SET_METADATA, arguments)
+
+
+async def metadata_arguments(
+    owner: str, document: bytes, encrypt: Encrypt, *, url: str, flags: int = COMPRESSED | ENCRYPTED, state: int = 0
+) -> list[Any]:
+    """Give the arguments of ``setMetaData``; see :func:`set_metadata`."""
     packed = lzma.compress(document) if flags & COMPRESSED else document
     if flags & ENCRYPTED:
         packed = bytes.fromhex((await encrypt(packed)).removeprefix("0x"))
-    digest = hashlib.sha256(document).digest()
-    return await wallet.transact(nft, _SET_METADATA, [state, url, wallet.address, bytes((flags,)), packed, digest, []])
+    return [state, url, owner, bytes((flags,)), packed, hashlib.sha256(document).digest(), []]
 
 
 async def set_metadata_state(wallet: Wallet, nft: str, state: int) -> Sent:
@@ -240,7 +272,18 @@ async def set_metadata_state(wallet: Wallet, nft: str, state: int) -> Sent:
     return await wallet.transact(nft, "setMetaDataState(uint8)", [state])
 
 
-async def _ddo(chain_id: int, nft: str, datatoken: str, draft: AssetDraft, encrypt: Encrypt) -> dict[str, Any]:
+async def build_document(
+    chain_id: int, nft: str, datatoken: str, draft: AssetDraft, encrypt: Encrypt
+) -> dict[str, Any]:
+    """Give the DDO of a draft.
+
+    Args:
+        chain_id: Where it is published.
+        nft: Address of the asset's NFT, checksummed.
+        datatoken: Address of what all of its services are sold for, checksummed.
+        draft: What is published.
+        encrypt: As for :func:`publish`.
+    """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     metadata: dict[str, Any] = {
         "created": now,
@@ -251,8 +294,14 @@ async def _ddo(chain_id: int, nft: str, datatoken: str, draft: AssetDraft, encry
         "author": draft.author,
         "license": draft.license,
     }
+    if draft.tags:
+        metadata["tags"] = list(draft.tags)
     if draft.algorithm is not None:
         metadata["algorithm"] = dict(draft.algorithm)
+    if draft.information is not None:
+        metadata["additionalInformation"] = dict(draft.information)
+    for name, value in draft.further.items():
+        metadata.setdefault(name, value)
     ddo: dict[str, Any] = {
         "@context": ["https://w3id.org/did/v1"],
         "id": did_of(nft, chain_id),
@@ -280,6 +329,10 @@ async def _service(position: int, draft: ServiceDraft, nft: str, datatoken: str,
         "files": await encrypt(json.dumps(files, separators=(",", ":")).encode()),
         "timeout": draft.timeout,
     }
+    texts = {"name": draft.name, "description": draft.description}
+    service |= {name: text for name, text in texts.items() if text}
+    if draft.parameters:
+        service["consumerParameters"] = [dict(parameter) for parameter in draft.parameters]
     if draft.compute is not None:
         service["compute"] = dict(draft.compute)
     return service
@@ -288,10 +341,10 @@ async def _service(position: int, draft: ServiceDraft, nft: str, datatoken: str,
 def _created_token(sent: Sent) -> str:
     for log in sent.logs:
         if log["topics"][0] == "0x" + _TOKEN_CREATED:
-            return to_checksum_address("0x" + log["topics"][1][-40:])
+            return checksum_address(bytes.fromhex(log["topics"][1][-40:]))
     raise MarketError("The contract made no datatoken.")
 
 
 def _word(data: str, position: int) -> str:
     start = 2 + 64 * position
-    return to_checksum_address("0x" + data[start + 24 : start + 64])
+    return checksum_address(bytes.fromhex(data[start + 24 : start + 64]))

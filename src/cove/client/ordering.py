@@ -13,6 +13,9 @@ NO_ADDRESS: Final = "0x" + "0" * 40
 
 _FEE_TYPE: Final = "(address,address,uint256,uint8,bytes32,bytes32,uint256,bytes)"
 
+_START: Final = f"startOrder(address,uint256,{_FEE_TYPE},(address,address,uint256))"
+_REUSE: Final = f"reuseOrder(bytes32,{_FEE_TYPE})"
+
 
 async def mint(wallet: Wallet, token: str, to: str, amount: int = ONE_DATATOKEN) -> Sent:
     """Make datatokens; the wallet must be one of their minters.
@@ -64,15 +67,11 @@ async def order(
     Raises:
         MarketError: Something to pay with is missing, or the contract refused.
     """
-    signed = _fee_of(fee)
+    signed = fee_of(fee)
     if await token_balance(wallet, datatoken) < ONE_DATATOKEN:
         await _mint_own(wallet, datatoken)
     await _prepare_fee(wallet, datatoken, str(signed[1]), int(signed[2]))
-    sent = await wallet.transact(
-        datatoken,
-        f"startOrder(address,uint256,{_FEE_TYPE},(address,address,uint256))",
-        [consumer or wallet.address, service_index, signed, (NO_ADDRESS, NO_ADDRESS, 0)],
-    )
+    sent = await wallet.transact(*start_call(datatoken, consumer or wallet.address, service_index, signed))
     return sent.tx_id
 
 
@@ -88,11 +87,9 @@ async def reuse_order(wallet: Wallet, datatoken: str, order_tx: str, fee: Mappin
     Raises:
         MarketError: Something to pay with is missing, or the contract refused.
     """
-    signed = _fee_of(fee)
+    signed = fee_of(fee)
     await _prepare_fee(wallet, datatoken, str(signed[1]), int(signed[2]))
-    sent = await wallet.transact(
-        datatoken, f"reuseOrder(bytes32,{_FEE_TYPE})", [bytes.fromhex(order_tx.removeprefix("0x")), signed]
-    )
+    sent = await wallet.transact(*reuse_call(datatoken, order_tx, signed))
     return sent.tx_id
 
 
@@ -115,7 +112,33 @@ async def _prepare_fee(wallet: Wallet, datatoken: str, token: str, amount: int) 
         await approve(wallet, token, datatoken, amount)
 
 
-def _fee_of(fee: Mapping[str, Any]) -> tuple[Any, ...]:
+def start_call(datatoken: str, consumer: str, service_index: int, fee: tuple[Any, ...]) -> tuple[str, str, list[Any]]:
+    """Give ``startOrder`` of a datatoken with its arguments.
+
+    Args:
+        datatoken: What the service is sold for.
+        consumer: Who may use the order beside who pays.
+        service_index: Position of the service in the DDO.
+        fee: As :func:`fee_of` gives it.
+    """
+    market = (NO_ADDRESS, NO_ADDRESS, 0)
+    return datatoken, _START, [consumer, service_index, fee, market]
+
+
+def reuse_call(datatoken: str, order_tx: str, fee: tuple[Any, ...]) -> tuple[str, str, list[Any]]:
+    """Give ``reuseOrder`` of a datatoken with its arguments."""
+    return datatoken, _REUSE, [bytes.fromhex(order_tx.removeprefix("0x")), fee]
+
+
+def fee_of(fee: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Give a provider fee as the contracts take it.
+
+    Args:
+        fee: ``providerFee`` as the provider's initialize calls give it.
+
+    Raises:
+        MarketError: It is none.
+    """
     try:
         return (
             fee["providerFeeAddress"],

@@ -86,8 +86,12 @@ class Signer:
         raw = self._key.sign_recoverable(digest, hasher=None)
         return raw[:64] + bytes((raw[64] + _V_OFFSET,))
 
+    def public_key(self) -> str:
+        """Give the public key, uncompressed, as 130 hex digits: what is encrypted to it this account alone opens."""
+        return self._key.public_key.format(compressed=False).hex()
+
     def private_key(self) -> bytes:
-        """Give the key's 32 bytes, for code that signs transactions; nothing else should ask."""
+        """Give the key's 32 bytes, for code that signs transactions or opens files; nothing else should ask."""
         return self._key.secret
 
     def __repr__(self) -> str:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+import rlp  # type: ignore[import-untyped]  # it has no annotations
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import TupleType, parse
-from eth_account import Account
-from eth_account.messages import encode_defunct
 from eth_hash.auto import keccak
-from eth_utils.address import to_checksum_address
 
-_RECURSION_LIMIT: Final = 1000
-# Python's own default. eth_account's py_ecc raises it to 100,000 for the whole process, and then a server's JSON nested
-# deep enough overflows the C stack and ends the process, where it should be a RecursionError.
-sys.setrecursionlimit(_RECURSION_LIMIT)
+from cove.client.errors import KeyMissing
+from cove.client.signing import Signer, checksum_address
 
 _REVERT_TEXT: Final = bytes.fromhex("08c379a0")
 _REVERT_PANIC: Final = bytes.fromhex("4e487b71")
 #: How nodes say that an account is too poor: geth and anvil, hardhat, py-evm.
 _NO_COIN: Final = ("insufficient", "sender does not have enough", "doesn't have enough", "cannot afford")
+#: How nodes say that they know a transaction, or that it was mined meanwhile.
+_SENT_ALREADY: Final = ("already known", "known transaction", "already imported", "nonce too low", "already exist")
+_V_OFFSET: Final = 27
 _FIRST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 2.0
 
@@ -57,6 +55,20 @@ class Sent:
     contract: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A transaction that is signed, and perhaps sent."""
+
+    tx_id: str
+    #: What a node takes, ``0x`` hex.
+    raw: str
+    nonce: int
+
+
+Allow = Callable[[int, int], None]
+"""Called with the nonce of a transaction that is about to be signed and the most that it can cost, wei; may raise."""
+
+
 class Wallet:
     """An account on one chain. It prints its address and nothing else.
 
@@ -64,20 +76,24 @@ class Wallet:
         private_key: ``0x`` and 64 hex digits.
         rpc: The chain's node.
         patience: Seconds to wait for a transaction to be mined.
+        allow: Asked before :meth:`prepare` signs; None allows everything.
 
     Raises:
         MarketError: The key is none.
     """
 
-    def __init__(self, private_key: str, rpc: Transport, *, patience: float = 120.0) -> None:
+    def __init__(
+        self, private_key: str, rpc: Transport, *, patience: float = 120.0, allow: Allow | None = None
+    ) -> None:
         try:
-            self._account = Account.from_key(private_key)
-        except ValueError:
+            self._signer = Signer(private_key)
+        except KeyMissing:
             raise MarketError("The private key is not 0x and 64 hex digits of the secp256k1 curve.") from None
         #: Checksummed.
-        self.address: str = self._account.address
+        self.address: str = self._signer.address
         self._rpc = rpc
         self._patience = patience
+        self._allow = allow
         self._ids = itertools.count(1)
         self._chain_id: int | None = None
         self._sending = asyncio.Lock()
@@ -158,42 +174,111 @@ class Wallet:
         """
         draft: dict[str, Any] = {"from": self.address, "data": _hex(data), "value": hex(value)}
         if to is not None:
-            draft["to"] = to_checksum_address(to)
+            draft["to"] = _checked(to)
         async with self._sending:
-            tx_id = str(await self._ask("eth_sendRawTransaction", await self._sign(draft, gas)))
+            signed = await self._signed(draft, gas)
+            tx_id = str(await self._ask("eth_sendRawTransaction", signed.raw))
         receipt = await self._mined(tx_id)
         if receipt.get("status") != "0x1":
             await self._ask("eth_call", draft, receipt["blockNumber"])  # says why
             raise MarketError(f"Transaction {tx_id} was reverted.")
-        contract = receipt.get("contractAddress")
-        return Sent(
-            tx_id,
-            int(receipt["blockNumber"], 16),
-            tuple(receipt["logs"]),
-            to_checksum_address(contract) if contract else None,
-        )
+        return self._sent(tx_id, receipt)
+
+    async def prepare(self, to: str, data: bytes) -> Signed:
+        """Sign a call of a contract, and send nothing.
+
+        Raises:
+            MarketError: The contract would refuse it.
+        """
+        draft = {"from": self.address, "data": _hex(data), "value": "0x0", "to": _checked(to)}
+        return await self._signed(draft, None, self._allow)
+
+    async def deliver(self, signed: Signed) -> Sent:
+        """Send what was signed, and wait until it is mined.
+
+        Raises:
+            MarketError: It was refused, reverted, or not mined in time.
+        """
+        await self._ask("eth_sendRawTransaction", signed.raw)
+        return self._sent(signed.tx_id, await self._mined(signed.tx_id))
+
+    async def settle(self, signed: Signed) -> Sent | None:
+        """Bring what was signed before to its end; None when it was reverted, or can never be mined.
+
+        Raises:
+            MarketError: The node refused it, or it was not mined in time.
+        """
+        used = await self._used_nonces() > signed.nonce
+        receipt = await self._ask("eth_getTransactionReceipt", signed.tx_id)
+        if not isinstance(receipt, Mapping):
+            if not used:
+                await self._send_again(signed)
+            # A node may know a mined transaction before it finds its receipt.
+            elif await self._ask("eth_getTransactionByHash", signed.tx_id) is None:
+                return None  # another one used the nonce: this one can never be mined
+            receipt = await self._mined(signed.tx_id)
+        return self._sent(signed.tx_id, receipt) if receipt.get("status") == "0x1" else None
+
+    async def _send_again(self, signed: Signed) -> None:
+        try:
+            await self._ask("eth_sendRawTransaction", signed.raw)
+        except MarketError as problem:
+            if not any(words in str(problem).lower() for words in _SENT_ALREADY):
+                raise
+
+    async def estimate(self, to: str, function: str, arguments: Sequence[Any]) -> int:
+        """Give the gas that a call would take now.
+
+        Raises:
+            MarketError: It would be refused now.
+        """
+        draft = {"from": self.address, "to": _checked(to), "data": _hex(encode_call(function, arguments))}
+        return int(str(await self._ask("eth_estimateGas", draft)), 16)
+
+    async def gas_price(self) -> int:
+        """Give what the node says that gas costs, wei."""
+        return int(str(await self._ask("eth_gasPrice")), 16)
 
     def sign_text(self, text: str) -> str:
         """Sign a text as the Provider API's requests are signed: the personal message over its keccak, ``0x`` hex."""
-        signed = self._account.sign_message(encode_defunct(keccak(text.encode())))
-        return _hex(bytes(signed.signature))
+        return self._signer.sign(text)
 
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
 
-    async def _sign(self, draft: Mapping[str, Any], gas: int | None) -> str:
+    @staticmethod
+    def _sent(tx_id: str, receipt: Mapping[str, Any]) -> Sent:
+        if receipt.get("status") != "0x1":
+            raise MarketError(f"Transaction {tx_id} was reverted.")
+        contract = receipt.get("contractAddress")
+        made = _checked(contract) if contract else None
+        return Sent(tx_id, int(receipt["blockNumber"], 16), tuple(receipt["logs"]), made)
+
+    async def _used_nonces(self) -> int:
+        return int(str(await self._ask("eth_getTransactionCount", self.address, "latest")), 16)
+
+    async def _signed(self, draft: Mapping[str, Any], gas: int | None, allow: Allow | None = None) -> Signed:
         limit = gas if gas is not None else int(int(str(await self._ask("eth_estimateGas", draft)), 16) * 1.2)
-        fields: dict[str, Any] = {
-            "chainId": await self.chain_id(),
-            "nonce": int(str(await self._ask("eth_getTransactionCount", self.address, "pending")), 16),
-            "gas": limit,
-            "gasPrice": int(str(await self._ask("eth_gasPrice")), 16),
-            "value": int(draft["value"], 16),
-            "data": draft["data"],
-        }
-        if "to" in draft:
-            fields["to"] = draft["to"]
-        return _hex(bytes(self._account.sign_transaction(fields).raw_transaction))
+        nonce = int(str(await self._ask("eth_getTransactionCount", self.address, "pending")), 16)
+        price = await self.gas_price()
+        if allow is not None:
+            allow(nonce, limit * price)
+        fields: list[int | bytes] = [
+            nonce,
+            price,
+            limit,
+            _raw(draft.get("to", "0x")),
+            int(draft["value"], 16),
+            _raw(draft["data"]),
+        ]
+        return self._with_signature(fields, await self.chain_id(), nonce)
+
+    def _with_signature(self, fields: list[int | bytes], chain_id: int, nonce: int) -> Signed:
+        """Sign the fields of a transaction for one chain (EIP-155)."""
+        signature = self._signer.sign_digest(keccak(rlp.encode([*fields, chain_id, 0, 0])))
+        r, s = (int.from_bytes(signature[start : start + 32]) for start in (0, 32))
+        raw = rlp.encode([*fields, chain_id * 2 + 35 + signature[64] - _V_OFFSET, r, s])
+        return Signed(_hex(keccak(raw)), _hex(raw), nonce)
 
     async def _mined(self, tx_id: str) -> Mapping[str, Any]:
         deadline = time.monotonic() + self._patience
@@ -269,6 +354,14 @@ def _reason(data: str) -> str:
     except (ValueError, DecodingError):
         pass
     return ""
+
+
+def _checked(address: object) -> str:
+    return checksum_address(_raw(str(address)))
+
+
+def _raw(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 def _hex(value: bytes) -> str:

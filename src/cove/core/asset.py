@@ -14,6 +14,10 @@ NFT_READABLE_STATES = NFT_USABLE_STATES | {4}
 """States in which its document is given: ordering disabled (4) stops orders, and hides nothing."""
 
 
+NFT_ENDED_STATES = frozenset({1, 3})
+"""Ended, and revoked by its publisher: the asset is not offered again (Ocean's NFT contract)."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedAlgorithm:
     """One entry of ``publisherTrustedAlgorithms``."""

@@ -64,3 +64,5 @@ class Question:
     decrypt: DecryptSubject | None = None
     #: What the caller says to the policy server, JSON text; empty where it says nothing.
     passed_on: str = ""
+    #: Whether it is about a mock job, which reads synthetic samples and needs no order.
+    mock: bool = False

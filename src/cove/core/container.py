@@ -21,7 +21,9 @@ from cove.core.files import (
     IpfsFile,
     LocalFile,
     PeerFile,
+    ResultFileObject,
     S3File,
+    SampleFile,
     UrlFile,
 )
 from cove.core.job import Container, InputAsset, Package
@@ -38,6 +40,7 @@ __all__ = [
     "check_container",
     "check_environment",
     "custom_data",
+    "file_name",
     "plan",
 ]
 
@@ -66,6 +69,8 @@ class Place:
     content: bytes = b""
     #: Mode 0755 instead of 0644.
     executable: bool = False
+    #: DID of the dataset that it is of; None for what is of none.
+    dataset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def plan(package: Package, files: Sequence[Sequence[FileObject]], algorithm_file
     names = _input_names(package.datasets)
     lay = _flat if package.layout == "flat" else _by_did
     places = [
-        *lay(names, files),
+        *lay(names, package.datasets, files),
         *_algorithm_places(package.rawcode, algorithm_files),
         *_documents(package, names),
         Place(f"/data/inputs/{CUSTOM_DATA}", None, custom_data(package).encode("utf-8", "surrogatepass")),
@@ -151,30 +156,30 @@ def _algorithm_name(package: Package) -> str:
     return _folder_name(package.algorithm.did) or RAW_ALGORITHM
 
 
-def _by_did(names: Sequence[str], files: Sequence[Sequence[FileObject]]) -> list[Place]:
+def _by_did(names: Sequence[str], datasets: Sequence[InputAsset], files: Sequence[Sequence[FileObject]]) -> list[Place]:
     """Number the files in each dataset's folder; two services of one dataset share it and count on."""
     places: list[Place] = []
     counts: dict[str, int] = {}
-    for name, listed in zip(names, files, strict=True):
+    for name, dataset, listed in zip(names, datasets, files, strict=True):
         for file in listed:
             number = counts.get(name, 0)
             counts[name] = number + 1
-            places.append(Place(f"/data/inputs/{name}/{number}", file))
+            places.append(Place(f"/data/inputs/{name}/{number}", file, dataset=dataset.did))
     return places
 
 
-def _flat(names: Sequence[str], files: Sequence[Sequence[FileObject]]) -> list[Place]:
+def _flat(names: Sequence[str], datasets: Sequence[InputAsset], files: Sequence[Sequence[FileObject]]) -> list[Place]:
     del names
     taken = {CUSTOM_DATA}
     places: list[Place] = []
-    for file in (file for listed in files for file in listed):
-        name = _free_name(_file_name(file) or "0", taken.__contains__)
+    for dataset, file in ((dataset, file) for dataset, listed in zip(datasets, files, strict=True) for file in listed):
+        name = _free_name(file_name(file) or "0", taken.__contains__)
         taken.add(name)
-        places.append(Place(f"/data/inputs/{name}", file))
+        places.append(Place(f"/data/inputs/{name}", file, dataset=dataset.did))
     return places
 
 
-def _file_name(file: FileObject) -> str:
+def file_name(file: FileObject) -> str:
     """Give the last part of a file's URL or path, as a safe name; empty where there is none."""
     name = _UNSAFE_IN_NAME.sub("_", _last_part(file)).encode("utf-8")[:_MAX_NAME].decode("utf-8", "ignore")
     return "" if name in {".", ".."} else name
@@ -192,7 +197,9 @@ def _last_part(file: FileObject) -> str:
             return GRAPHQL_NAME
         case ContractFile():
             return CONTRACT_NAME
-        case PeerFile():
+        case SampleFile():
+            return file.place.rpartition("/")[2]
+        case PeerFile() | ResultFileObject():
             return file.filename.replace("\\", "/").rpartition("/")[2]
         case IpfsFile() | ArweaveFile():
             return ""  # the only name that these have is the one that gives the file away

@@ -8,6 +8,7 @@ from typing import Final
 
 from cove.core.imagerules import image_problem
 from cove.core.job import Container, Resources
+from cove.core.payment import TokenPrices
 
 _BALANCE_OF: Final = bytes.fromhex("70a08231")
 _BALANCE_OF_ID: Final = bytes.fromhex("00fdd58e")
@@ -54,6 +55,18 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeTier:
+    """What of an environment may be used without payment by clients of Ocean Node's API."""
+
+    #: None of it more than the environment's.
+    resources: Resources
+    #: Who may, of those who may use the environment.
+    access: Access = Access()
+    #: Runs at one time, of those of the environment; None: as many as there are.
+    max_jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One place to run jobs, with its limits and its price."""
 
@@ -83,6 +96,19 @@ class Environment:
     #: Whether an algorithm must name its image by the whole digest.
     digests_only: bool = False
     access: Access = Access()
+    #: Mock jobs, which nobody pays for, that may wait or run at a time; 0 for none at all.
+    max_mock_jobs: int = 2
+    #: Seconds that a run of one may take, where that is less than any run may.
+    max_mock_seconds: int = 600
+    #: None: nothing is free.
+    free: FreeTier | None = None
+    #: What it costs clients of Ocean Node's API who pay; one entry for each token.
+    prices: tuple[TokenPrices, ...] = ()
+
+    def prices_in(self, chain_id: int, token: str) -> TokenPrices | None:
+        """Give what it costs in a token; None: it takes no such token."""
+        found = (one for one in self.prices if one.chain_id == chain_id and one.token.lower() == token.lower())
+        return next(found, None)
 
     def fee_token(self, chain_id: int) -> str:
         """Give the token that is paid on a chain; the zero address where none is set."""

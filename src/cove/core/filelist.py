@@ -22,7 +22,9 @@ from cove.core.files import (
     IpfsFile,
     LocalFile,
     PeerFile,
+    ResultFileObject,
     S3File,
+    SampleFile,
     UrlFile,
 )
 from cove.core.graphql import MAX_QUERY, is_query
@@ -114,6 +116,9 @@ def parse_file(value: object, field: str) -> FileObject:
             )
         case "s3":
             return _s3_file(json_form.mapping(body.get("s3Access"), f"{field}.s3Access"), f"{field}.s3Access")
+        case "result":
+            index = json_form.whole_number(body.get("index"), f"{field}.index", least=0, most=MAX_FILES - 1)
+            return ResultFileObject(index, json_form.optional_text(body.get("filename"), f"{field}.filename"))
         case _:
             known = "url, local, ipfs, arweave, graphql, smartcontract or s3"
             raise Invalid({f"{field}.type": [f"This file type is not served here; use {known}."]})
@@ -159,7 +164,7 @@ def attach_userdata(file: FileObject, userdata: str) -> FileObject:
     match file:
         case UrlFile() | GraphqlFile() | ContractFile():
             return replace(file, userdata=parameters)
-        case LocalFile() | IpfsFile() | ArweaveFile() | S3File() | PeerFile():
+        case LocalFile() | IpfsFile() | ArweaveFile() | S3File() | PeerFile() | SampleFile() | ResultFileObject():
             return file
 
 

@@ -109,7 +109,45 @@ class PeerFile:
     userdata: str = field(default="{}", repr=False)
 
 
-FileObject = UrlFile | LocalFile | IpfsFile | ArweaveFile | GraphqlFile | ContractFile | S3File | PeerFile
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A synthetic file that stands for one of a dataset's in a mock job.
+
+    No file list can name one: its place comes from the policy file of the dataset's owner.
+    """
+
+    #: Absolute path on this host, without any link in it.
+    place: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFileObject:
+    """A released result that was published as an asset, and is kept at this provider.
+
+    A file list says which one of its own asset's results it is. Whose results they are no list can say: that is the
+    asset that the list is bound to, or else any list could name the results of others.
+    """
+
+    #: From 0.
+    index: int
+    #: As it is offered, not yet made safe.
+    filename: str = field(default="", repr=False)
+    #: Address of the asset's NFT, lower case; empty outside of an asset's own list, where there is no such file.
+    nft: str = ""
+
+
+FileObject = (
+    UrlFile
+    | LocalFile
+    | IpfsFile
+    | ArweaveFile
+    | GraphqlFile
+    | ContractFile
+    | S3File
+    | PeerFile
+    | SampleFile
+    | ResultFileObject
+)
 
 
 @dataclass(frozen=True, slots=True)

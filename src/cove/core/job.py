@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from cove.core.output import Output
+from cove.core.releasepolicy import ReleasePolicy
+
 JobId = NewType("JobId", str)
 """32 lower-case hex digits: 128 random bits, told to the owner alone."""
 
@@ -31,6 +34,8 @@ class Phase(StrEnum):
     SUBMITTING = "submitting"
     RUNNING = "running"
     FILTERING = "filtering"
+    #: A person is to look at what may leave; the run and its slot are gone by then.
+    HELD = "held"
     PUBLISHING = "publishing"
     CLEANING = "cleaning"
     DONE = "done"
@@ -76,6 +81,15 @@ class RegistryLogin:
 
     username: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where somebody wants to be told of jobs."""
+
+    url: str = field(repr=False)
+    #: ``whsec_`` and base64: what messages are signed with.
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +169,10 @@ class Verdict:
     released: bool
     #: Why it is held back; empty when it is released.
     reason: str = ""
+    #: Whether a person may still let it out; False where it is released, or is never to be.
+    held: bool = False
+    #: Of a mock job, what would have become of it on private data (``core.rehearsal``); empty for any other.
+    would: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +184,18 @@ class Attempt:
     reason: str
     started_at: float | None
     finished_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """On which terms a job was started in Ocean Node's API, and what it keeps for those who asked."""
+
+    #: Whether it was asked for without payment.
+    free: bool
+    #: JSON object of the owner's own words about it, as text.
+    metadata: str = "{}"
+    #: Checksummed addresses of others who may read its results.
+    viewers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +250,28 @@ class Job:
     history: tuple[Attempt, ...] = ()
     #: Unix time after which the job no longer waits for its run to start, and ends; None: it waits as long as it takes.
     wait_until: float | None = None
+    #: ``sha256:<hex>`` of the image that its run was made ready with; empty before, and where the engine knows none.
+    image_digest: str = ""
+    #: When everything that may leave lay in the airlock, and nothing of the run was left; None before, and for a job
+    #: whose present attempt was not held.
+    held_at: float | None = None
+    #: How the review of the present attempt ended (``core.airlock.ReviewState``); empty without one, or before its end.
+    review: str = ""
+    #: Whether its consumer wants to be told of it (``Package.webhook``).
+    notify: bool = False
+    #: Whether its datasets' samples stand for them, so that nobody paid for it and it saw nothing private.
+    mock: bool = False
+    #: What is done with its results once they are released (``core.delivery.DeliveryKind``).
+    onward: tuple[str, ...] = ()
+    #: None for a job of the Provider API.
+    tier: Tier | None = None
     #: Place in its environment's queue (``core.queueing``), given by the store and never changed by others; 0 before.
     place: int = field(default=0, compare=False)
+
+    @property
+    def is_free(self) -> bool:
+        """Say whether it was started in an environment's free tier."""
+        return self.tier is not None and self.tier.free
 
     @property
     def run_id(self) -> RunId:
@@ -251,6 +301,14 @@ class PeerFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleFiles:
+    """Synthetic files that stand for a dataset's in a mock job, which holds no way to the dataset's own."""
+
+    #: Absolute paths on this host.
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InputAsset:
     """One dataset, or the algorithm, of a job."""
 
@@ -258,7 +316,7 @@ class InputAsset:
     did: str
     service_id: str
     #: None for raw code.
-    files: SealedFiles | PeerFiles | None
+    files: SealedFiles | PeerFiles | SampleFiles | None
     #: The DDO as the algorithm may see it, JSON text; empty where there is none.
     document: str = ""
     #: JSON object of the consumer's own parameters for this service, as text.
@@ -286,3 +344,19 @@ class Package:
     layout: str = "did"
     #: Whether every dataset allows the run to reach the network.
     network: bool = False
+    #: The strictest of each rule of all datasets, as they were when the job was started, or last restarted.
+    policy: ReleasePolicy = field(default_factory=ReleasePolicy)
+    #: Where its consumer is told of it; None for nowhere.
+    webhook: Webhook | None = None
+    #: What its consumer wants done with released results beside keeping them here; None for nothing.
+    output: Output | None = None
+
+    @property
+    def mock(self) -> bool:
+        """Say whether nothing private is among its datasets: samples stand for every one of them."""
+        return bool(self.datasets) and all(isinstance(given.files, SampleFiles) for given in self.datasets)
+
+    @property
+    def mixed(self) -> bool:
+        """Say whether samples stand for some of its datasets alone, which no job may be."""
+        return not self.mock and any(isinstance(given.files, SampleFiles) for given in self.datasets)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from cove.core.job import Attempt, Job, Outcome, Phase
+from cove.core.job import Attempt, Job, Outcome, Phase, Verdict
 
 P = Phase
 
@@ -15,7 +16,8 @@ MOVES: Final[dict[Phase, frozenset[Phase]]] = {
     P.PROVISIONING: frozenset({P.SUBMITTING, P.FILTERING}),
     P.SUBMITTING: frozenset({P.RUNNING, P.FILTERING}),
     P.RUNNING: frozenset({P.SUBMITTING, P.FILTERING}),
-    P.FILTERING: frozenset({P.PUBLISHING}),
+    P.FILTERING: frozenset({P.PUBLISHING, P.HELD}),
+    P.HELD: frozenset({P.PUBLISHING}),
     P.PUBLISHING: frozenset({P.CLEANING}),
     P.CLEANING: frozenset({P.DONE}),
     P.DONE: frozenset({P.ACCEPTED}),
@@ -26,7 +28,7 @@ PASSING: Final = frozenset({P.PROVISIONING, P.FILTERING})
 """Phases that a job may pass through without being stored in them, as it does where they last but a moment.
 
 After a crash the job is found in the phase before and goes the same way again: it brings the same inputs, and judges
-outputs that stay where they are until PUBLISHING, which takes them away, is stored with the verdicts.
+outputs that stay where they are until PUBLISHING or HELD, which take them away, is stored with the verdicts.
 """
 
 
@@ -83,6 +85,10 @@ class Step(StrEnum):
     SUBMIT = "submit"
     CANCEL = "cancel"
     FILTER = "filter"
+    #: Take what may leave into the airlock, and remove the run.
+    HOLD = "hold"
+    #: See whether a person has decided, or nobody did in time.
+    REVIEW = "review"
     PUBLISH = "publish"
     CLEAN = "clean"
 
@@ -125,6 +131,8 @@ def decide(job: Job, seen: Observation | None, now: float) -> Decision:  # noqa:
             return _decide_running(job, seen, now)
         case Phase.FILTERING:
             return Decision(Step.FILTER, job)
+        case Phase.HELD:
+            return Decision(Step.HOLD if job.held_at is None else Step.REVIEW, job)
         case Phase.PUBLISHING:
             return Decision(Step.PUBLISH, job)
         case Phase.CLEANING:
@@ -261,13 +269,28 @@ def restarted(job: Job, now: float, wait_until: float | None = None) -> Job:
         losses=0,
         verdicts=(),
         results=(),
+        held_at=None,
+        review="",
         history=(*job.history, past),
         wait_until=wait_until,
     )
 
 
+def judged(job: Job, verdicts: Sequence[Verdict]) -> Job:
+    """Give a job whose outputs were judged, in the phase that comes next: HELD where a person is to look at any."""
+    phase = Phase.HELD if any(verdict.held for verdict in verdicts) else Phase.PUBLISHING
+    return replace(job, phase=phase, verdicts=tuple(verdicts))
+
+
+def waits_for_review(job: Job) -> bool:
+    """Say whether a job rests in the airlock, so that the loop need not look at it before somebody decides."""
+    return job.phase is Phase.HELD and job.held_at is not None
+
+
 QUEUE_WAIT: Final = "queue_wait"
 """Reason of a job that waited longer for its run than it was to."""
+PAYMENT_LOST: Final = "payment_lost"
+"""Reason of a job whose lock the chain took back before it counted."""
 
 
 def is_overdue(job: Job, now: float) -> bool:
@@ -281,9 +304,16 @@ def waited_too_long(job: Job, phase: Phase) -> Job:
     return replace(job, phase=phase, outcome=Outcome.TIMED_OUT, reason=QUEUE_WAIT, message=message)
 
 
+def unpaid(job: Job) -> Job:
+    """Give a job in ACCEPTED that ends because the chain took back what was locked for it."""
+    message = "The chain took back what was locked to pay for the job, and it cannot be locked again: start a new one."
+    return replace(job, phase=Phase.CLEANING, outcome=Outcome.STOPPED, reason=PAYMENT_LOST, message=message)
+
+
 def never_ran(job: Job) -> bool:
     """Say whether a finished job, in all its attempts, was but in the queue: then its orders have paid for nothing."""
-    return all(reason == QUEUE_WAIT for reason in (job.reason, *(attempt.reason for attempt in job.history)))
+    reasons = (job.reason, *(attempt.reason for attempt in job.history))
+    return all(reason in {QUEUE_WAIT, PAYMENT_LOST} for reason in reasons)
 
 
 def _ending(job: Job) -> bool:

@@ -19,6 +19,7 @@ from cove.core.job import JobId
 from cove.core.nonce import FRACTION_DIGITS, WHOLE_DIGITS, nonce_sort_key
 
 __all__ = [
+    "command",
     "compute_result",
     "decrypt",
     "delete_compute",
@@ -30,6 +31,8 @@ __all__ = [
     "parse_job_id",
     "parse_nonce",
     "parse_tx",
+    "review_vote",
+    "reviews",
     "start_compute",
     "status",
     "stop_compute",
@@ -40,9 +43,22 @@ __all__ = [
 _NONCE: Final = re.compile(rf"[0-9]{{1,{WHOLE_DIGITS}}}(?:\.[0-9]{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _DID: Final = re.compile(r"did:op:[0-9a-fA-F]{64}", re.ASCII)
-_JOB_ID: Final = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
+_JOB_ID: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,64}-)?[0-9a-fA-F]{32}", re.ASCII)
+_ID_DIGITS: Final = 32
 _TX: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}", re.ASCII)
 _LONGEST: Final = 400
+
+START: Final = "startCompute"
+FREE_START: Final = "freeStartCompute"
+STOP: Final = "stopCompute"
+RESULT: Final = "getComputeResult"
+LOGS: Final = "getComputeStreamableLogs"
+DOWNLOAD: Final = "download"
+ENCRYPT: Final = "encrypt"
+CREATE_TOKEN: Final = "createAuthToken"  # noqa: S105 - the word that is signed
+INVALIDATE_TOKEN: Final = "invalidateAuthToken"  # noqa: S105 - likewise
+"""Names of commands, as they stand in signed texts of Ocean Node's API."""
+
 _LARGEST_OF_CLIENTS: Final = 2**52 - 2
 """Above it a double, in which ocean.js counts, has no halves."""
 _STEP: Final = 0.5
@@ -84,6 +100,18 @@ def compute_logs(consumer: str, job_id: str, nonce: str) -> str:
     return f"{consumer}{job_id}{nonce}"
 
 
+def reviews(reviewer: str, job_id: str, file: str, nonce: str) -> str:
+    """Give the text of ``GET reviews`` and ``GET reviewFile``; job and file are empty where none is named."""
+    return f"{reviewer}reviews{job_id}{file}{nonce}"
+
+
+def review_vote(  # noqa: PLR0917 - every part once, in the order of the text
+    reviewer: str, job_id: str, file: str, sha256: str, decision: str, reason: str, *, nonce: str
+) -> str:
+    """Give the text of ``POST reviewVote``; the line feed keeps digits of the reason from being those of the nonce."""
+    return f"{reviewer}reviewVote{job_id}{file}{sha256}{decision}{reason}\n{nonce}"
+
+
 def download(document_id: str, nonce: str) -> str:
     """Give the text of ``GET download``, which holds no address."""
     return f"{document_id}{nonce}"
@@ -97,6 +125,14 @@ def decrypt(transaction_id: str, nft: str, decrypter: str, chain_id: str, nonce:
 def token(address: str, nonce: str) -> str:
     """Give the text of ``createAuthToken`` and ``deleteAuthToken``."""
     return f"{address}{nonce}"
+
+
+def command(consumer: str, nonce: str, name: str) -> str:
+    """Give what clients of Ocean Node's API sign: no command's text says more than its name.
+
+    No text above can be one of these: those end with the nonce.
+    """
+    return f"{consumer}{nonce}{name}"
 
 
 def parse_nonce(value: object) -> str:
@@ -166,12 +202,12 @@ def parse_did(value: object, field: str = "documentId") -> str:
 
 
 def parse_job_id(value: object, field: str = "jobId") -> JobId:
-    """Give a job's id in lower case.
+    """Give a job's id in lower case, without the environment's name that ids of Ocean Node's API begin with.
 
     Raises:
-        Invalid: It is not 32 hex digits; the error stands under ``field``.
+        Invalid: It does not end with 32 hex digits; the error stands under ``field``.
     """
-    return JobId(_matched(value, field, _JOB_ID, "a job id: 32 hexadecimal digits").lower())
+    return JobId(_matched(value, field, _JOB_ID, "a job id: 32 hexadecimal digits")[-_ID_DIGITS:].lower())
 
 
 def parse_tx(value: object, field: str) -> str:

@@ -3,6 +3,8 @@
 What the ERC20 template emits for one order, in this order: ``OrderStarted`` (or ``OrderReused``), ``ProviderFee``, the
 fee token's transfers from the payer to the datatoken, from there to the provider, and Ocean's cut to its collector.
 One transaction may hold several orders, of several consumers; each is judged with its own events alone.
+
+A grant (``core.grant``) is judged here too: it is an order of one service by one consumer, without a fee.
 """
 
 from __future__ import annotations
@@ -79,6 +81,24 @@ class TokenTransfer:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantFacts:
+    """What is known of a grant that stands in place of a transaction."""
+
+    #: Who signed it, as recovered from the signature; empty when it is no signature at all.
+    signer: str
+    #: Who owns the asset now.
+    owner: str
+    #: Unix time at which it was written down.
+    created_at: int
+    #: Unix time.
+    valid_until: int
+    runs: int
+    #: Runs that it has paid for.
+    used: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The facts of one mined transaction; addresses are checksummed, nothing is judged."""
 
@@ -93,6 +113,8 @@ class Receipt:
     reuses: tuple[OrderReused, ...] = ()
     fees: tuple[ProviderFeePaid, ...] = ()
     transfers: tuple[TokenTransfer, ...] = ()
+    #: None for a transaction of a chain.
+    grant: GrantFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +163,8 @@ class Order:
     fee_seconds: int
     #: Base units of the fee token; 0 where no fee was looked for.
     fee_amount: int = 0
+    #: True for a grant, which pays for any environment, and whose runs are counted.
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +212,8 @@ def check(receipt: Receipt, terms: OrderTerms, now: float, first: Receipt | None
     Raises:
         Refused: ``serviceId: order_invalid``, or ``order: fees_not_paid`` where the environment's fee is missing.
     """
+    if receipt.grant is not None:
+        return _granted(receipt, receipt.grant, terms, now)
     _require_mined(receipt, terms)
     good: list[Order] = []
     refusal = _invalid("The transaction holds no order of this service.")
@@ -219,6 +245,33 @@ def _judge(purchase: _Purchase, receipt: Receipt, terms: OrderTerms, now: float,
         fee_valid_until=fee.valid_until,
         fee_seconds=fee.seconds,
         fee_amount=fee.amount,
+    )
+
+
+def _granted(receipt: Receipt, grant: GrantFacts, terms: OrderTerms, now: float) -> Order:
+    """Judge a grant. It says itself until when it holds, so the service's timeout does not count."""
+    if not _same(grant.signer, grant.owner):
+        raise _invalid("The grant is not signed by the asset's owner.")
+    if grant.revoked:
+        raise _invalid("The grant was taken back.")
+    if now > grant.valid_until:
+        raise _invalid("The grant has expired.")
+    if grant.used >= grant.runs:
+        raise _invalid(f"The grant's runs are used up ({grant.runs}).")
+    wanted = next((event for event in receipt.orders if _is_wanted(event, terms)), None)
+    if wanted is None:
+        raise _invalid("The grant is for another service or consumer.")
+    return Order(
+        tx_id=receipt.tx_id,
+        datatoken=terms.datatoken,
+        service_index=terms.service_index,
+        consumer=wanted.consumer,
+        payer=wanted.payer,
+        started_at=grant.created_at,
+        valid_until=grant.valid_until,
+        fee_valid_until=grant.valid_until,
+        fee_seconds=max(1, grant.valid_until - grant.created_at),
+        granted=True,
     )
 
 

@@ -14,7 +14,8 @@ from cove.core.weburl import WebUrl
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "s3"
 _UNRESERVED: Final = "-_.~"
-_EMPTY: Final = hashlib.sha256(b"").hexdigest()
+EMPTY: Final = hashlib.sha256(b"").hexdigest()
+"""Digest of no body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +28,26 @@ class AwsKey:
 
 
 def signed_headers(
-    method: str, url: WebUrl, headers: tuple[tuple[str, str], ...], key: AwsKey, now: float
+    method: str, url: WebUrl, headers: tuple[tuple[str, str], ...], key: AwsKey, now: float, *, body: str = EMPTY
 ) -> tuple[tuple[str, str], ...]:
-    """Give the headers that sign a request without a body.
+    """Give the headers that sign a request.
 
     Args:
-        method: ``GET`` or ``HEAD``.
+        method: ``GET``, ``HEAD`` or ``PUT``.
         url: Its path is signed as it stands: percent-encoded once, as S3 wants it.
         headers: Others of the request that shall be signed too.
         key: Whose request it is.
         now: Unix time in seconds; the server refuses a time that is more than 15 minutes off.
+        body: sha256 of the request's body, hex.
     """
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    added = (("x-amz-content-sha256", _EMPTY), ("x-amz-date", moment))
+    added = (("x-amz-content-sha256", body), ("x-amz-date", moment))
     signed = sorted(
         (name.lower(), " ".join(value.split())) for name, value in (("host", url.authority), *headers, *added)
     )
     names = ";".join(name for name, _ in signed)
     lines = "".join(f"{name}:{value}\n" for name, value in signed)
-    asked = "\n".join((method, url.path, _canonical_query(url), lines, names, _EMPTY))
+    asked = "\n".join((method, url.path, _canonical_query(url), lines, names, body))
     scope = f"{moment[:8]}/{key.region}/{_SERVICE}/aws4_request"
     text = "\n".join((_ALGORITHM, moment, scope, hashlib.sha256(asked.encode()).hexdigest()))
     signature = hmac.new(_signing_key(key, moment[:8]), text.encode(), "sha256").hexdigest()

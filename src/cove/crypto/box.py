@@ -43,6 +43,10 @@ class KeyVault:
         self._sealing = AESGCM(_derive(account.secret, b"cove: seal for the database, 1"))
         self._link_key = _derive(account.secret, b"cove: links, 1")
 
+    def public_key(self) -> bytes:
+        """Give the public key that others encrypt with, uncompressed, 65 bytes."""
+        return self._account.public_key()
+
     def encrypt(self, plain: bytes) -> bytes:
         """Encrypt to the provider's own key.
 
@@ -56,7 +60,7 @@ class KeyVault:
         ephemeral = PrivateKey()
         head = ephemeral.public_key.format(compressed=False)
         nonce = os.urandom(_ECIES_NONCE)
-        sealed = AESGCM(_shared_key(head, PublicKey(self._public), ephemeral)).encrypt(nonce, plain, None)
+        sealed = AESGCM(shared_key(head, PublicKey(self._public), ephemeral)).encrypt(nonce, plain, None)
         return b"".join((head, nonce, sealed[-_TAG:], sealed[:-_TAG]))
 
     def decrypt(self, cipher: bytes) -> bytes:
@@ -70,7 +74,7 @@ class KeyVault:
         head, rest = cipher[:PUBLIC_KEY_BYTES], memoryview(cipher)[PUBLIC_KEY_BYTES:]
         nonce, tag, text = rest[:_ECIES_NONCE], rest[_ECIES_NONCE : _ECIES_NONCE + _TAG], rest[_ECIES_NONCE + _TAG :]
         try:
-            key = _shared_key(head, PublicKey(head), self._private)
+            key = shared_key(head, PublicKey(head), self._private)
             return AESGCM(key).decrypt(bytes(nonce), b"".join((text, tag)), None)
         except (ValueError, InvalidTag):
             raise _refusal("It was not encrypted to this provider's key.") from None
@@ -109,6 +113,10 @@ class KeyVault:
         """Give a keyed digest (HMAC-SHA256, hex) for links that only this provider can make."""
         return hmac.new(self._link_key, message, hashlib.sha256).hexdigest()
 
+    def derive(self, purpose: bytes) -> bytes:
+        """Give a key of 32 bytes for a purpose of its own (HKDF-SHA256), from which nobody finds this one."""
+        return _derive(self._account.secret, b"cove: derived, 1: " + purpose)
+
     def __repr__(self) -> str:
         return f"KeyVault({self.address})"
 
@@ -116,7 +124,7 @@ class KeyVault:
         raise TypeError("a vault is not to be copied out of its process")
 
 
-def _shared_key(ephemeral: bytes, point: PublicKey, scalar: PrivateKey) -> bytes:
+def shared_key(ephemeral: bytes, point: PublicKey, scalar: PrivateKey) -> bytes:
     """Derive the AES key: HKDF-SHA256 over the ephemeral key and the shared point, both uncompressed."""
     shared = point.multiply(scalar.secret).format(compressed=False)
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=None).derive(ephemeral + shared)

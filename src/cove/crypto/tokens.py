@@ -40,15 +40,28 @@ class Tokens:
     def __init__(self, vault: Vault) -> None:
         self._key = bytes.fromhex(vault.mac(b"auth tokens, 1"))
 
-    def make(self, address: str, expires: int) -> str:
+    def make(self, address: str, expires: int, *, without_nonce: bool = False) -> str:
         """Make a token.
 
         Args:
             address: Checksummed.
             expires: Unix time.
+            without_nonce: True: whoever sends it need send no nonce beside it.
         """
         claims = {"address": address, "exp": expires, "jti": secrets.token_hex(16)}
+        if without_nonce:
+            claims["nonce"] = False
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+
+    def needs_no_nonce(self, token: str) -> bool:
+        """Say whether a text is a token of this provider's that is good without a nonce; nothing else is looked at."""
+        if not token:
+            return False
+        try:
+            claims = jwt.decode(token[:_LONGEST], self._key, algorithms=[_ALGORITHM], options={"verify_exp": False})
+        except (jwt.InvalidTokenError, UnicodeError):
+            return False
+        return claims.get("nonce") is False
 
     def read(self, token: str, now: float) -> TokenFacts:
         """Read a token that this provider made.

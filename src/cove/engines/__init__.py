@@ -11,6 +11,7 @@ from cove.core.errors import SettingsWrong
 from cove.ports import Engine, EnginePlace
 
 ENGINES: Final[dict[str, str]] = {
+    "docker": "cove.engines.docker:open_engine",
     "sandbox": "cove.engines.sandbox:open_engine",
     "kubernetes": "cove.engines.kubernetes:open_engine",
 }

@@ -66,7 +66,8 @@ def requests_of(question: Question, provider: str) -> Iterator[str]:
         provider: The provider's address, by which such servers know who asks.
     """
     said = {"policyServer": question.passed_on} if question.passed_on else {}
-    last = {"nodeAddress": json.dumps(provider), **said}
+    mock = {"mock": "true"} if question.mock else {}
+    last = {"nodeAddress": json.dumps(provider), **mock, **said}
     account = json.dumps(question.account)
     if question.action is Action.ENCRYPT:
         who = {"consumerAddress": account} if question.account else {}

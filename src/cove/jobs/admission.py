@@ -16,6 +16,7 @@ from cove.core.errors import CoveError, DataMissing, NotFound, Refused, TooMany
 from cove.core.job import Container, InputAsset, Package, PeerFiles, SealedFiles
 from cove.core.json_form import members
 from cove.core.parameters import fill
+from cove.core.policygate import Candidate
 from cove.core.trust import (
     AlgorithmOnTrial,
     container_checksum,
@@ -25,9 +26,10 @@ from cove.core.trust import (
     may_run,
     needs_files_checksum,
 )
-from cove.jobs import elsewhere, looks, provisioning
+from cove.jobs import elsewhere, looks, mocking, policing, provisioning
 from cove.jobs.orders import Priced, asset_of_any, no_asset
 from cove.jobs.parts import Parts
+from cove.jobs.policing import Ruled
 from cove.jobs.requests import AssetRequest, RawAlgorithm
 from cove.sources.copying import hash_of
 
@@ -39,7 +41,10 @@ class Admitted:
     datasets: tuple[Priced, ...]
     #: None for raw code.
     algorithm: Priced | None
+    #: It has the policy that the job will run under.
     package: Package
+    #: What each dataset's owner says.
+    ruled: tuple[Ruled, ...]
 
     @property
     def items(self) -> tuple[Priced, ...]:
@@ -59,7 +64,8 @@ async def admit(
     algorithm: AssetRequest | None,
     raw: RawAlgorithm | None,
     *,
-    need_orders: bool,
+    starting: bool,
+    mock: bool = False,
     custom_data: str = "{}",
 ) -> Admitted:
     """Resolve what a request names, and check it against the rules of its assets.
@@ -70,8 +76,9 @@ async def admit(
         datasets: The main one first.
         algorithm: A published algorithm; None with ``raw``.
         raw: An algorithm sent along; it takes precedence.
-        need_orders: True where a job is to start: each item must name a transaction, and the consumer's parameters are
+        starting: True where a job is to start: each item must name a transaction, and the consumer's parameters are
             checked.
+        mock: True for a mock job: samples stand for the datasets' files, and no item need name a transaction.
         custom_data: JSON object of the consumer's values for the algorithm, as text.
 
     Raises:
@@ -79,6 +86,7 @@ async def admit(
         Invalid: A consumer parameter is missing or wrong.
         Unavailable: The chain does not answer.
     """
+    need_orders = starting and not mock
     assets = await _assets(parts, datasets, None if raw is not None else algorithm)
     if raw is not None:
         tried, container = _raw_algorithm(raw), _raw_container(raw)
@@ -96,28 +104,34 @@ async def admit(
             container_checksum(container.entrypoint, container.checksum),
         )
         algorithm_input = _input(priced_algorithm, algorithm)
-        if need_orders:
+        if starting:
             algorithm_input, custom_data = _algorithm_values(priced_algorithm, algorithm_input, custom_data)
     priced = [
         _dataset(assets, consumer, request, position, need_orders=need_orders)
         for position, request in enumerate(datasets)
     ]
     inputs = [_input(item, request) for item, request in zip(priced, datasets, strict=True)]
-    if need_orders:
+    if starting:
         inputs = [_with_values(item, given) for item, given in zip(priced, inputs, strict=True)]
-    wanted = inputs if priced_algorithm is None else [*inputs, algorithm_input]
-    if not all(given in parts.opened for given in wanted):
+    sealed = inputs if priced_algorithm is None else [*inputs, algorithm_input]
+    if not all(given in parts.opened for given in sealed):
         priced, inputs, priced_algorithm, algorithm_input = await asyncio.to_thread(
             _located, parts, priced, inputs, priced_algorithm, algorithm_input
         )
-    elsewhere.check_count([*priced, *([priced_algorithm] if priced_algorithm else [])])
-    tried = await _with_checksum(parts, priced, tried, algorithm_input)
+    items = [*priced, *([priced_algorithm] if priced_algorithm else [])]
+    elsewhere.check_count(items)
+    inputs = await mocking.stand_in(parts, items, inputs, mock=mock)
+    ruled = await policing.rules_of(parts, [(item.asset.did, item.field) for item in priced])
+    candidate = Candidate(raw is not None, container.checksum, publisher=tried.publisher)
+    wanted = policing.wants_files(ruled, candidate)
+    tried = await _with_checksum(parts, priced, tried, algorithm_input, wanted=wanted)
     for item in priced:
         if item.service.compute is not None:
             try:
                 may_run(item.asset, item.service, tried)
             except Refused as problem:
                 raise Refused(item.field, problem.reason, hint=problem.hint) from None
+    policing.check(ruled, consumer, replace(candidate, files=tried.files_checksum))
     if tried.files_checksum is not None:
         algorithm_input = replace(algorithm_input, files_checksum=tried.files_checksum)
     package = Package(
@@ -127,8 +141,33 @@ async def admit(
         raw.rawcode if raw else None,
         custom_data,
         network=may_reach_network([item.service for item in priced]),
+        policy=policing.frozen(ruled),
     )
-    return Admitted(tuple(priced), priced_algorithm, package)
+    return Admitted(tuple(priced), priced_algorithm, package, ruled)
+
+
+async def admit_again(parts: Parts, consumer: str, package: Package) -> tuple[Package, tuple[Ruled, ...]]:
+    """Hold a job that is to run again to the policies as they are now, and give its package with them.
+
+    A mock job stays one, with the samples as they are now.
+
+    Raises:
+        Refused: A dataset's owner says no by now.
+        Unavailable: A policy cannot be used.
+    """
+    fields = [field_of(position) for position in range(len(package.datasets))]
+    if package.mock:
+        package = replace(package, datasets=await mocking.sampled(parts, package.datasets, fields))
+    dids = [given.did for given in package.datasets]
+    ruled = await policing.rules_of(parts, list(zip(dids, fields, strict=True)))
+    algorithm = package.algorithm
+    known = algorithm.files_checksum or None
+    candidate = Candidate(not algorithm.did, package.container.checksum, known, algorithm.publisher)
+    if known is None and policing.wants_files(ruled, candidate):
+        known = await _checksum(parts, algorithm)
+        algorithm = replace(algorithm, files_checksum=known or "")
+    policing.check(ruled, consumer, replace(candidate, files=known))
+    return replace(package, algorithm=algorithm, policy=policing.frozen(ruled)), ruled
 
 
 def environment_of(parts: Parts, name: str | None) -> Environment:
@@ -275,18 +314,22 @@ def _located(
 
 
 async def _with_checksum(
-    parts: Parts, priced: list[Priced], tried: AlgorithmOnTrial, algorithm: InputAsset
+    parts: Parts, priced: list[Priced], tried: AlgorithmOnTrial, algorithm: InputAsset, *, wanted: bool
 ) -> AlgorithmOnTrial:
     """Hash the algorithm's files, but only where a dataset's owner approved it by their digest.
 
     Another provider's word is taken for the digests of its files; what then arrives is hashed, and the job ends where
     it has not the digest that was approved here.
     """
-    wanted = any(needs_files_checksum(item.service, tried) for item in priced if item.service.compute is not None)
-    if not wanted or algorithm.files is None:
-        return tried
+    wanted |= any(needs_files_checksum(item.service, tried) for item in priced if item.service.compute is not None)
+    return replace(tried, files_checksum=await _checksum(parts, algorithm)) if wanted else tried
+
+
+async def _checksum(parts: Parts, algorithm: InputAsset) -> str | None:
+    if algorithm.files is None:
+        return None
     try:
-        return replace(tried, files_checksum=await parts.looks.run(lambda: _hash_files(parts, algorithm)))
+        return await parts.looks.run(lambda: _hash_files(parts, algorithm))
     except TooMany:
         raise
     except CoveError as problem:

@@ -27,7 +27,8 @@ async def consent_to_job(parts: Parts, action: Action, account: str, admitted: A
     """Ask about a job that is to be quoted or started; raises as :func:`consent` does."""
     algorithm = None if admitted.algorithm is None else wanted(admitted.algorithm)
     datasets = tuple(wanted(item) for item in admitted.datasets)
-    await consent(parts, Question(action, account, datasets, algorithm, passed_on=passed_on))
+    mock = admitted.package.mock
+    await consent(parts, Question(action, account, datasets, algorithm, passed_on=passed_on, mock=mock))
 
 
 async def consent_to_restart(parts: Parts, job: Job, passed_on: str) -> None:
@@ -41,7 +42,8 @@ async def consent_to_restart(parts: Parts, job: Job, passed_on: str) -> None:
     package = unpack(parts.vault.unseal(await parts.store.package(job.id)))
     datasets = [await _published(parts, given, field_of(place)) for place, given in enumerate(package.datasets)]
     algorithm = await _published(parts, package.algorithm, "algorithm") if package.algorithm.did else None
-    await consent(parts, Question(Action.COMPUTE, job.owner, tuple(datasets), algorithm, passed_on=passed_on))
+    asked = Question(Action.COMPUTE, job.owner, tuple(datasets), algorithm, passed_on=passed_on, mock=package.mock)
+    await consent(parts, asked)
 
 
 def wanted(item: Priced, file_index: int | None = None) -> Wanted:

@@ -1,4 +1,9 @@
-"""The log of a job while it runs, for its owner, where the environment allows it.
+"""What happens to a job while it happens, for its owner; with its log where the environment and the policy allow it.
+
+System events (where the job is, how its run ended) quote nothing that an algorithm wrote, and are always shown. Its
+log is shown unchecked while it is written only where the environment has ``live_logs`` and the owner of every dataset
+says ``live``; else as much of it as was released comes at the end. The log of a mock job, which read nothing private,
+is shown in any case.
 
 The log comes from the engine as it grows. Once the job is done the engine has forgotten it: the rest then comes from
 the released file, so that who reads to the end has read all that may leave.
@@ -10,13 +15,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from cove.core.errors import Forbidden, NotFound, Unavailable
+from cove.core.errors import NotFound, Unavailable
 from cove.core.job import Job, JobId, Phase
-from cove.core.policy import ALGORITHM_LOG, live_bytes
-from cove.jobs.outputs import CAPTURED_LOG
+from cove.core.policy import ALGORITHM_LOG, CAPTURED_LOG, live_bytes
+from cove.core.releasepolicy import LogMode, LogRules, ReleasePolicy
 from cove.jobs.parts import Parts
 from cove.jobs.requests import JobView
 from cove.jobs.service import JobService
+from cove.jobs.steps import unpack
 from cove.ports import JobQuery
 
 CHUNK: Final = 64 << 10
@@ -37,6 +43,13 @@ class LogPart:
     #: Where in the log the bytes begin.
     offset: int
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The job came into another phase."""
+
+    view: JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +77,32 @@ class LiveLogs:
 
         Raises:
             NotFound: There is no such job of this owner's.
-            Forbidden: The environment shows no logs before the end.
         """
-        view = await self._view(owner, job_id)
-        if view is None:
+        if await self._view(owner, job_id) is None:
             raise NotFound("There is no such job.")
-        if not self._is_live(view.job):
-            raise Forbidden(
-                "The job's environment shows no log while a job runs.",
-                hint="Ask for the status: the log is among the results at the end.",
-            )
 
-    async def follow(self, owner: str, job_id: JobId) -> AsyncIterator[LogPart | LogEnd | None]:
-        """Give a job's log as it grows, and at last how the job ended.
+    async def follow(self, owner: str, job_id: JobId) -> AsyncIterator[Moved | LogPart | LogEnd | None]:
+        """Give where a job is, its log as it grows or at the end, and at last how the job ended.
 
         Nothing is read ahead: who takes the parts slowly holds one of them. None says that there is nothing new.
         """
         attempt = offset = 0
+        phase, policy, live = Phase.DONE, ReleasePolicy(), False
         while (view := await self._view(owner, job_id)) is not None:
             job = view.job
             if job.attempt != attempt:
-                attempt, offset = job.attempt, 0
-            content = await self._read(job, offset)
+                attempt, offset, phase = job.attempt, 0, Phase.DONE
+                policy, mock = await self._policy(job_id)
+                live = mock or self._is_live(job)
+            if job.phase not in {phase, Phase.DONE}:
+                phase = job.phase
+                yield Moved(view)
+            content = await self._read(job, offset, policy, live=live)
             if content:
                 yield LogPart(attempt, offset, content)
                 offset += len(content)
-            elif job.phase is Phase.DONE:
-                break
+            elif job.phase in {Phase.HELD, Phase.DONE}:
+                break  # a person may take weeks, and nothing more is written
             elif self._stopped:
                 return
             else:
@@ -102,14 +114,23 @@ class LiveLogs:
         found = await self._jobs.find(JobQuery(job_id=job_id, owner=owner))
         return found[0] if found else None
 
-    async def _read(self, job: Job, offset: int) -> bytes:
+    async def _policy(self, job_id: JobId) -> tuple[ReleasePolicy, bool]:
+        """Give the policy for an attempt's log, and whether it is of a mock job, whose log is shown whole."""
+        try:
+            sealed = await self._parts.store.package(job_id)
+        except NotFound:
+            return ReleasePolicy(logs=LogRules(LogMode.OFF)), False  # it was deleted just now
+        package = unpack(self._parts.vault.unseal(sealed))
+        return (ReleasePolicy(logs=LogRules(LogMode.LIVE)) if package.mock else package.policy), package.mock
+
+    async def _read(self, job: Job, offset: int, policy: ReleasePolicy, *, live: bool) -> bytes:
         """Give what there is from an offset on, a chunk at the most; nothing where it is not known."""
-        length = min(CHUNK, live_bytes(self._parts.limits, offset, live_logs=self._is_live(job)))
+        if job.phase is Phase.DONE:
+            return await self._released(job, offset, CHUNK)
+        length = min(CHUNK, live_bytes(self._parts.limits, offset, policy, live_logs=live))
         if not length or job.phase in _BEFORE_RUN:
             return b""
         try:
-            if job.phase is Phase.DONE:
-                return await self._released(job, offset, length)
             return await self._parts.engines[self._parts.environments[job.environment].engine].logs(
                 job.run_id, offset, length
             )
@@ -120,7 +141,10 @@ class LiveLogs:
         for result in job.results:
             if (result.filename, result.type) == (CAPTURED_LOG, ALGORITHM_LOG) and result.key:
                 length = min(length, max(0, result.filesize - offset))
-                return b"".join([part async for part in self._parts.results.read(result.key, offset, length)])
+                try:
+                    return b"".join([part async for part in self._parts.results.read(result.key, offset, length)])
+                except (Unavailable, NotFound):
+                    return b""
         return b""
 
     def _is_live(self, job: Job) -> bool:

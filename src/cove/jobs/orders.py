@@ -145,7 +145,7 @@ async def verify_all(
             orders.append(_judge(parts, item, replace(facts, terms=replace(facts.terms, environment=None))))
             continue
         orders.append(order)
-        if await _pays(parts, item, order, environment) and (
+        if await pays(parts, item, order, environment) and (
             paying is None or order.fee_valid_until > paying.fee_valid_until
         ):
             paying = order
@@ -189,9 +189,13 @@ def _judge(parts: Parts, item: Priced, facts: _Facts) -> Order:
         raise Refused(item.under(problem.field), problem.reason, hint=problem.hint) from None
 
 
-async def _pays(parts: Parts, item: Priced, order: Order, environment: Environment) -> bool:
-    """Say whether an order's fee is the environment's price, and not one of the zero fees that go with it."""
-    if environment.price_per_minute == 0:
+async def pays(parts: Parts, item: Priced, order: Order, environment: Environment) -> bool:
+    """Say whether an order's fee is the environment's price, and not one of the zero fees that go with it.
+
+    Raises:
+        Unavailable: The chain does not answer.
+    """
+    if order.granted or environment.price_per_minute == 0:
         return True
     ledger = parts.ledgers[item.asset.chain_id]
     decimals = await ledger.token_decimals(environment.fee_token(item.asset.chain_id))

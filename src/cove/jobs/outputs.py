@@ -9,16 +9,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cove.core.policy import ALGORITHM_LOG, OUTPUT, RawOutput
+from cove.core.policy import ALGORITHM_LOG, CAPTURED_LOG, OUTPUT, RawOutput
 from cove.ports import Collected
 
 CHUNK = 1 << 20
 MAX_DEPTH = 64
-CAPTURED_LOG = "algorithm.log"
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -42,6 +42,37 @@ def place_of(collected: Collected, path: str, kind: str) -> Path:
     if kind == OUTPUT:
         return collected.outputs / path
     return collected.log if path == CAPTURED_LOG else collected.logs / path
+
+
+def cut_tail(log: Path, tail: Path, size: int) -> None:
+    """Write the end of a log to a file of its own, from the beginning of a line on. Blocking.
+
+    Half a line would be compared with no line of the input; where there is one line alone, it begins with a character.
+
+    Args:
+        log: What a run printed.
+        tail: Is replaced.
+        size: Bytes at most.
+    """
+    descriptor = os.open(log, _FILE)
+    try:
+        end = os.fstat(descriptor).st_size
+        begin = max(0, end - size)
+        # With the byte before it, which tells whether a line begins there.
+        content = os.pread(descriptor, min(size, end) + 1, max(0, begin - 1))
+    finally:
+        os.close(descriptor)
+    if begin:
+        line_end = content.find(b"\n")
+        content = content[line_end + 1 :] if line_end >= 0 else _from_character(content[1:])
+    unfinished = tail.with_suffix(".new")
+    unfinished.write_bytes(content[:size])
+    unfinished.replace(tail)
+
+
+def _from_character(content: bytes) -> bytes:
+    """Leave out what is left of a cut UTF-8 character: up to three bytes that begin none."""
+    return re.sub(rb"\A[\x80-\xbf]{1,3}", b"", content)
 
 
 def hash_file(path: Path) -> tuple[int, str]:

@@ -7,10 +7,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cove.core.environment import Environment
+from cove.core.output import OutputRules
 from cove.core.policy import ReleaseLimits
 from cove.jobs.looks import Looks
 from cove.jobs.opened import Opened
-from cove.ports import Clock, Engine, FileSource, Gate, JobStore, Ledger, MetadataStore, Peers, ResultStore, Vault
+from cove.jobs.payments import Payments
+from cove.ports import (
+    Airlock,
+    AuditStore,
+    Clock,
+    Engine,
+    FileSource,
+    Gate,
+    Inspector,
+    JobStore,
+    Ledger,
+    MetadataStore,
+    Peers,
+    Policies,
+    ResultStore,
+    ReviewStore,
+    Vault,
+)
+from cove.ports.deliveries import DeliveryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +39,9 @@ class Parts:
     clock: Clock
     store: JobStore
     results: ResultStore
+    airlock: Airlock
+    reviews: ReviewStore
+    audit: AuditStore
     vault: Vault
     #: By name of the engine.
     engines: Mapping[str, Engine]
@@ -36,6 +58,10 @@ class Parts:
     #: By id.
     environments: Mapping[str, Environment]
     limits: ReleaseLimits
+    #: What owners say of their datasets.
+    policies: Policies
+    #: Compares outputs with inputs.
+    inspector: Inspector
     #: Accounts whose assets may name files below each local root.
     local_publishers: Mapping[str, frozenset[str]]
     #: Folder with one workspace per job.
@@ -51,10 +77,17 @@ class Parts:
     gates: tuple[Gate, ...] = ()
     #: Base URL that consumers reach this provider at; empty when unknown.
     public_url: str = ""
+    #: What may be done with results beside keeping them here.
+    output_rules: OutputRules = field(default_factory=OutputRules)
+    #: Knows how far that is; None: nothing is done.
+    deliveries: DeliveryStore | None = None
     #: Where files are looked at for callers who have paid nothing.
     looks: Looks = field(default_factory=Looks)
     #: Which assets' file lists were opened before.
     opened: Opened = field(default_factory=Opened)
+
+    #: Takes payments; None: none are taken.
+    payments: Payments | None = None
 
     def workspace(self, job_id: str) -> Path:
         """Give the folder of a job's inputs."""

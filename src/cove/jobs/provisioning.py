@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from cove.core.container import Place, plan
+from cove.core.container import Place, file_name, plan
 from cove.core.errors import AlgorithmMissing, CoveError, DataMissing, Invalid, NoSpace
 from cove.core.filelist import attach_userdata, bound_to, parse_file_list
-from cove.core.files import FileList, FileObject, LocalFile, PeerFile
-from cove.core.job import Bind, InputAsset, Package, PeerFiles, SealedFiles
+from cove.core.files import FileList, FileObject, LocalFile, PeerFile, ResultFileObject
+from cove.core.job import Bind, InputAsset, Package, PeerFiles, SampleFiles, SealedFiles
 from cove.core.trust import files_checksum, may_use_root
+from cove.jobs import mocking
 from cove.jobs.interruptible import Interrupted, StopFlag, awaited
 from cove.jobs.parts import Parts
-from cove.ports import Reader
+from cove.ports import IndexedInput, Reader
 from cove.sources import source_for
 from cove.sources.copying import copy_to
 
@@ -47,6 +49,8 @@ class Brought:
     environment: tuple[tuple[str, str], ...]
     #: Fingerprint of each file by its place in ``/data``.
     digests: tuple[tuple[str, str], ...]
+    #: The datasets' files, where they lie on this host: what outputs are compared with.
+    inputs: tuple[IndexedInput, ...]
 
 
 @contextlib.contextmanager
@@ -81,7 +85,14 @@ def open_files(parts: Parts, asset: InputAsset) -> FileList:
             allowed = parts.local_publishers.get(file.root, frozenset())
             if not may_use_root(asset.publisher, allowed):
                 raise DataMissing("The asset's publisher may not name files of this provider's host.")
-    return FileList(tuple(attach_userdata(file, asset.userdata) for file in listed.files), listed.datatoken, listed.nft)
+    own = asset.files.nft if asset.files.datatoken else ""
+    files = (_owned(attach_userdata(file, asset.userdata), own) for file in listed.files)
+    return FileList(tuple(files), listed.datatoken, listed.nft)
+
+
+def _owned(file: FileObject, nft: str) -> FileObject:
+    """Say whose published results a file is of: those of the asset that its list was found to be bound to."""
+    return replace(file, nft=nft.lower()) if isinstance(file, ResultFileObject) else file
 
 
 def _unsealed(parts: Parts, files: SealedFiles) -> bytes:
@@ -109,7 +120,10 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
         NoSpace: The disk is full.
         Interrupted: Somebody wished to stop.
     """
+    mocking.check_package(package)
     with log_path.open("w", encoding="utf-8") as log:
+        if package.mock:
+            log.write("mock run: the files below are synthetic samples that stand for the datasets' own\n")
         datasets = [
             _listed(parts, log, asset, f"dataset {number}", progress) for number, asset in enumerate(package.datasets)
         ]
@@ -117,6 +131,7 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
         layout = plan(package, [listed.files for listed in datasets], algorithm.files)
         binds: list[Bind] = []
         digests: list[tuple[str, str]] = []
+        inputs: list[IndexedInput] = []
         for number, place in enumerate(layout.places):
             if place.file is None:
                 binds.append(Bind("", place.target, place.content))
@@ -125,15 +140,44 @@ def bring(parts: Parts, package: Package, folder: Path, progress: Watched, log_p
             source, digest = _bring_one(parts, place.file, place, folder / str(number), progress, log)
             binds.append(Bind(str(source), place.target))
             digests.append((place.target, digest))
+            if place.dataset is not None:
+                inputs.append(_indexed(place, place.file, source, digest))
         _check_algorithm(package, digests, log)
         log.write("all inputs are in place\n")
-    return Brought(tuple(binds), layout.environment, tuple(digests))
+    return Brought(tuple(binds), layout.environment, tuple(digests), tuple(inputs))
+
+
+def _indexed(place: Place, file: FileObject, source: Path, digest: str) -> IndexedInput:
+    name = file_name(file) or place.target.rpartition("/")[2]
+    return IndexedInput(place.dataset or "", source, digest if digest.startswith("sha256:") else standing(source), name)
+
+
+def standing(place: Path) -> str:
+    """Name the content of a file or folder that is not read for it: by what changes when anything below changes.
+
+    The time of a file's last change of any kind cannot be set back by who writes it.
+    """
+    digest = hashlib.sha256()
+    for path in _below(place):
+        found = path.lstat()
+        facts = (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        digest.update(f"{path.relative_to(place)}\0{facts}\0".encode("utf-8", "surrogateescape"))
+    return f"stat:{digest.hexdigest()}"
+
+
+def _below(place: Path) -> Iterator[Path]:
+    yield place
+    for folder, folders, files in os.walk(place):
+        folders.sort()
+        yield from (Path(folder) / name for name in sorted([*folders, *files]))
 
 
 def _listed(parts: Parts, log: TextIO, asset: InputAsset, name: str, progress: Watched) -> FileList:
     try:
         if isinstance(asset.files, PeerFiles):
             return _listed_elsewhere(parts, asset, asset.files, progress)
+        if isinstance(asset.files, SampleFiles):
+            return mocking.listed(asset.files)
         return open_files(parts, asset)
     except DataMissing as problem:
         log.write(f"{name} {asset.did}: {problem.message}\n")

@@ -6,11 +6,11 @@ from cove.core.consent import Action
 from cove.core.environment import Environment
 from cove.core.errors import Refused
 from cove.core.fees import SignedFee, fee_amount, packed_fee, provider_data
-from cove.jobs import elsewhere
+from cove.jobs import elsewhere, mocking, policing
 from cove.jobs.admission import Admitted, admit, environment_of
 from cove.jobs.consent import consent_to_job
 from cove.jobs.entry import check_image, let_in
-from cove.jobs.orders import Priced, verify
+from cove.jobs.orders import Priced, pays, verify
 from cove.jobs.parts import Parts
 from cove.jobs.requests import Quote, QuoteRequest
 
@@ -21,7 +21,8 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
     """Give what each item still needs; exactly one of them carries the environment's fee, the rest zero.
 
     Raises:
-        Refused: The period, the environment, the image or an asset is not good, or the environment is for others.
+        Refused: The period, the environment, the image or an asset is not good, or the environment, or a dataset, is
+            for others.
         Invalid: The site's policy says no.
         Forbidden: The site's policy says no.
         Unavailable: The chain, or the site's policy, does not answer.
@@ -35,11 +36,38 @@ async def quote(parts: Parts, request: QuoteRequest) -> tuple[tuple[Quote, ...],
             "The validUntil value is not correct.",
             hint=f"Give a Unix time up to {environment.resources.time_seconds} seconds ahead.",
         )
-    admitted = await admit(parts, request.consumer, request.datasets, request.algorithm, request.raw, need_orders=False)
+    admitted = await admit(
+        parts,
+        request.consumer,
+        request.datasets,
+        request.algorithm,
+        request.raw,
+        starting=False,
+        mock=request.mock,
+    )
     check_image(environment, admitted.package.container)
+    if not request.mock:
+        await policing.check_runs(parts, request.consumer, admitted.ruled)
     await consent_to_job(parts, Action.INITIALIZE_COMPUTE, request.consumer, admitted, request.passed_on)
+    if request.mock:
+        return await _mock_quotes(parts, request, environment, admitted)
     paid = [await _paid(parts, request.consumer, item, environment) for item in admitted.items]
     return await _quotes(parts, request, environment, admitted, paid)
+
+
+async def _mock_quotes(
+    parts: Parts, request: QuoteRequest, environment: Environment, admitted: Admitted
+) -> tuple[tuple[Quote, ...], Quote | None]:
+    """Give what a mock job needs: nothing, but an order of an algorithm whose owner wants one all the same."""
+    datasets = tuple(Quote(item.service.datatoken, None, None) for item in admitted.datasets)
+    item = admitted.algorithm
+    if item is None:
+        return datasets, None
+    if await mocking.is_free(parts, request.consumer, item):
+        return datasets, Quote(item.service.datatoken, None, None)
+    ordered, _ = await _paid(parts, request.consumer, item, environment)
+    fee = None if ordered else await signed_fee(parts, environment, item, request.valid_until, charged=False)
+    return datasets, Quote(item.service.datatoken, fee, item.order_tx if ordered else None)
 
 
 async def _quotes(
@@ -84,9 +112,7 @@ async def _paid(parts: Parts, consumer: str, item: Priced, environment: Environm
         order = await verify(parts, consumer, item, environment)
     except Refused:
         return True, False
-    decimals = await _decimals(parts, item.asset.chain_id, environment)
-    needed = fee_amount(order.fee_seconds, environment.price_per_minute, decimals)
-    return True, environment.price_per_minute == 0 or order.fee_amount >= needed > 0
+    return True, await pays(parts, item, order, environment)
 
 
 async def signed_fee(
@@ -96,8 +122,8 @@ async def signed_fee(
     now = parts.clock.now()
     chain = item.asset.chain_id
     amount = 0
-    if charged and environment.price_per_minute:
-        decimals = await _decimals(parts, chain, environment)
+    if charged and environment.price_per_minute and parts.ledgers[chain].charges_fees:
+        decimals = await parts.ledgers[chain].token_decimals(environment.fee_token(chain))
         amount = fee_amount(valid_until - int(now), environment.price_per_minute, decimals)
     data = provider_data(environment.id, now, item.service.datatoken, item.service.id)
     return _signed(parts, environment.fee_token(chain), amount, data, valid_until)
@@ -112,9 +138,3 @@ async def signed_access_fee(parts: Parts, item: Priced, valid_until: int) -> Sig
 def _signed(parts: Parts, token: str, amount: int, data: bytes, valid_until: int) -> SignedFee:
     v, r, s = parts.vault.sign_hash(parts.keccak(packed_fee(data, parts.vault.address, token, amount, valid_until)))
     return SignedFee(parts.vault.address, token, amount, data, v, r, s, valid_until)
-
-
-async def _decimals(parts: Parts, chain_id: int, environment: Environment) -> int:
-    if environment.price_per_minute == 0:
-        return 18
-    return await parts.ledgers[chain_id].token_decimals(environment.fee_token(chain_id))

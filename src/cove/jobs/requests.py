@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
+from cove.core.delivery import Delivery
 from cove.core.fees import SignedFee
-from cove.core.job import Job, JobId, RegistryLogin
+from cove.core.job import Job, JobId, RegistryLogin, Webhook
+from cove.core.output import Output
+from cove.core.payment import Payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,25 @@ class RawAlgorithm:
 
 
 @dataclass(frozen=True, slots=True)
+class TierRequest:
+    """On which terms a job is to run, in Ocean Node's API."""
+
+    #: False: it is to be paid.
+    free: bool
+    #: What it is to be paid in: a chain's id, and the token's checksummed address.
+    chain_id: int = 0
+    token: str = ""
+    #: Amounts by id (``core.tiers``); what is left out is given at its least.
+    resources: tuple[tuple[str, Decimal], ...] = ()
+    #: Seconds that it may run; None: as long as there is.
+    max_seconds: int | None = None
+    #: JSON object as text.
+    metadata: str = "{}"
+    #: Checksummed.
+    viewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StartRequest:
     """A new job; whoever asks has proven to be ``consumer``."""
 
@@ -56,6 +79,14 @@ class StartRequest:
     queue_wait: int | None = None
     #: For the registry of a private image; None: the provider's own login, where it has one.
     login: RegistryLogin | None = None
+    #: Where to tell the consumer of the job; None for nowhere.
+    webhook: Webhook | None = None
+    #: True: on the owners' samples, free of orders.
+    mock: bool = False
+    #: What is wanted done with released results beside keeping them here; None for nothing.
+    output: Output | None = None
+    #: None: a job of the Provider API.
+    tier: TierRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +104,10 @@ class JobView:
     bytes_total: int | None = None
     #: For people, what is done just now; empty for nothing to add.
     doing: str = ""
+    #: What is done with the results of its present attempt, once it has ended.
+    deliveries: Sequence[Delivery] = ()
+    #: None where nothing is paid for its environment in the way of Ocean Node's API.
+    payment: Payment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +123,24 @@ class QuoteRequest:
     raw: RawAlgorithm | None
     #: What the caller says to the site's policy server, JSON text; empty for nothing.
     passed_on: str = ""
+    #: True: of a mock job.
+    mock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TierQuoteRequest:
+    """What initializeCompute of Ocean Node's API asks: which orders a job needs, and what it would cost."""
+
+    consumer: str
+    environment: str
+    tier: TierRequest
+    datasets: tuple[AssetRequest, ...]
+    algorithm: AssetRequest | None
+    raw: RawAlgorithm | None
+    #: What the caller says to the site's policy server, JSON text; empty for nothing.
+    passed_on: str = ""
+    #: As in a start.
+    queue_wait: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +150,34 @@ class Quote:
     datatoken: str
     fee: SignedFee | None
     valid_order: str | None
+    #: 0 where it does not matter.
+    chain_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentQuote:
+    """What a job would have locked of its owner's tokens."""
+
+    #: Address of the contract.
+    escrow: str
+    #: Who locks and claims: the provider.
+    payee: str
+    chain_id: int
+    token: str
+    #: Base units.
+    amount: int
+    lock_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierQuote:
+    """What a job of Ocean Node's API still needs."""
+
+    datasets: tuple[Quote, ...]
+    #: None for code of the consumer's own.
+    algorithm: Quote | None
+    #: None: its environment costs nothing.
+    payment: PaymentQuote | None
 
 
 @dataclass(frozen=True, slots=True)

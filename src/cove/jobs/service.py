@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from cove.core.consent import Action
+from cove.core.delivery import Delivery, kinds_of
 from cove.core.environment import Environment
 from cove.core.errors import NotFound, Refused, StaleWrite, TooMany
-from cove.core.job import Job, JobId, Phase, ResultFile
+from cove.core.job import Job, JobId, Package, Phase, ResultFile
 from cove.core.lifecycle import restarted
-from cove.core.order import Order
-from cove.jobs import quotes, tarball
-from cove.jobs.admission import Admitted, admit, environment_of, variables
+from cove.core.output import check_output
+from cove.jobs import mocking, paying, policing, quotes, tarball, tiers
+from cove.jobs.admission import admit, admit_again, environment_of, variables
 from cove.jobs.consent import consent_to_job, consent_to_restart
 from cove.jobs.entry import check_image, let_in
-from cove.jobs.orders import verify_all
 from cove.jobs.parts import Parts
 from cove.jobs.queues import Queues
 from cove.jobs.reconciler import Reconciler
@@ -29,9 +29,12 @@ from cove.jobs.requests import (
     QuoteRequest,
     ResultPart,
     StartRequest,
+    TierQuote,
+    TierQuoteRequest,
 )
-from cove.jobs.steps import pack
-from cove.ports import JobQuery
+from cove.jobs.steps import pack, unpack
+from cove.jobs.tiers import Wish
+from cove.ports import JobQuery, Restart
 
 _NO_JOB = "There is no such job."
 _NEARLY_FULL = 4000
@@ -45,6 +48,7 @@ class JobService:
         self._parts = parts
         self._loop = reconciler
         self._queues = Queues(parts.store)
+        self._mocks = mocking.MockPlaces(parts.store)
         #: How many jobs are being put into the queue of each environment.
         self._coming: Counter[str] = Counter()
 
@@ -61,6 +65,12 @@ class JobService:
         parts = self._parts
         environment = environment_of(parts, request.environment)
         await let_in(parts, environment, request.consumer)
+        check_output(parts.output_rules, request.output, request.consumer, mock=request.mock)
+        wish = None
+        share = environment.resources
+        if request.tier is not None:
+            wish = Wish(environment, request.consumer, request.tier, request.queue_wait)
+            share = await tiers.share_of(parts, wish)
         if len((await self._queues.line(environment.id)).places) >= environment.max_queue:
             raise _full(environment)  # as far as is known, before a chain is asked
         given = variables(request.environment_variables)
@@ -70,38 +80,60 @@ class JobService:
             request.datasets,
             request.algorithm,
             request.raw,
-            need_orders=True,
+            starting=True,
+            mock=request.mock,
             custom_data=request.custom_data,
         )
         check_image(environment, admitted.package.container)
-        orders, paying = await verify_all(parts, request.consumer, admitted.items, environment)
+        terms = await paying.terms_of(parts, request, wish, admitted, environment, share)
         await consent_to_job(parts, Action.COMPUTE, request.consumer, admitted, request.passed_on)
         container = replace(admitted.package.container, login=request.login)
-        package = replace(admitted.package, environment=given, layout=request.layout, container=container)
-        seconds = min(environment.resources.time_seconds, max(1, paying.fee_seconds))
+        package = replace(
+            admitted.package,
+            environment=given,
+            layout=request.layout,
+            container=container,
+            webhook=request.webhook,
+            output=request.output,
+        )
         now = parts.clock.now()
         job = Job(
             id=JobId(parts.new_id()),
             owner=request.consumer,
             chain_id=admitted.datasets[0].asset.chain_id,
             environment=environment.id,
-            agreement_id=request.datasets[0].order_tx or "",
+            agreement_id="" if request.mock else request.datasets[0].order_tx or "",
             dataset_dids=tuple(item.asset.did for item in admitted.datasets),
             algorithm_did="" if admitted.algorithm is None else admitted.algorithm.asset.did,
-            resources=replace(environment.resources, time_seconds=seconds),
+            resources=terms.resources,
             created_at=now,
-            expires_at=float(paying.fee_valid_until),
-            order_keys=_order_keys(admitted, orders),
-            wait_until=_wait_until(environment, request.queue_wait, now),
+            expires_at=terms.expires_at,
+            order_keys=paying.order_keys(admitted, terms.orders),
+            wait_until=_wait_until(environment, terms.wait or request.queue_wait, now),
+            notify=request.webhook is not None,
+            mock=package.mock,
+            onward=kinds_of(request.output),
+            tier=terms.tier,
         )
         sealed = parts.vault.seal(pack(package))
-        async with self._room(environment):
-            stored = await parts.store.add(job, sealed)
+        async with (
+            self._mocks.place(environment, job),
+            paying.locked(parts, job, terms.payment),
+            self._room(environment),
+        ):
+            stored = await parts.store.add(job, sealed, policing.run_limits(admitted.ruled, now))
         self._loop.accepted(environment.id)
         return await self._view(stored)
 
     async def restart(
-        self, owner: str, job_id: JobId, *, refresh_inputs: bool, passed_on: str = "", queue_wait: int | None = None
+        self,
+        owner: str,
+        job_id: JobId,
+        *,
+        refresh_inputs: bool,
+        passed_on: str = "",
+        queue_wait: int | None = None,
+        mock: bool | None = None,
     ) -> JobView:
         """Run a finished job again as a new attempt, while its paid period lasts.
 
@@ -111,29 +143,35 @@ class JobService:
             refresh_inputs: True accepts data that changed since its first attempt.
             passed_on: What the owner says to the site's policy server, JSON text; empty for nothing.
             queue_wait: Seconds that it may wait for its run this time; None: as long as the environment allows.
+            mock: Whether its owner takes it for a mock job, which it stays; None: they do not say.
 
         Raises:
             NotFound: It is not there or not the owner's.
-            Refused: It has not ended, what paid for it has, or its environment is not for its owner any more.
+            Refused: It has not ended, what paid for it has, or its environment, or a dataset, is not for its owner any
+                more.
             Invalid: The site's policy says no.
             Forbidden: The site's policy says no.
             TooMany: The queue is full.
             Unavailable: A chain, or the site's policy, does not answer.
         """
         job = await self._own(owner, job_id)
+        mocking.check_same(job, mock)
         if job.phase is not Phase.DONE:
             raise Refused("jobId", "running", hint="Stop the job, or wait until it has ended.")
         environment = environment_of(self._parts, job.environment)  # it may have been removed since
         await let_in(self._parts, environment, owner)
+        await tiers.let_again(self._parts, environment, job)
         now = self._parts.clock.now()
         if job.expires_at and now > job.expires_at:
             raise Refused("order", "fees_not_paid", hint="The paid period has ended: order again, start a new job.")
+        package, ruled = await admit_again(self._parts, owner, await self._package(job_id))
         await consent_to_restart(self._parts, job, passed_on)
         again = restarted(job, now, _wait_until(environment, queue_wait, now))
         if refresh_inputs:
             again = replace(again, input_digests=())
-        async with self._room(environment):
-            stored = await self._parts.store.save(again)
+        restart = Restart(now, self._parts.vault.seal(pack(package)), policing.run_limits(ruled, now))
+        async with self._mocks.place(environment, again), self._room(environment):
+            stored = await self._parts.store.save(again, restart)
         self._loop.accepted(stored.environment)
         return await self._view(stored)
 
@@ -152,6 +190,10 @@ class JobService:
     async def quote(self, request: QuoteRequest) -> tuple[tuple[Quote, ...], Quote | None]:
         """Say what a job would cost now: one quote per dataset, and the algorithm's."""
         return await quotes.quote(self._parts, request)
+
+    async def tier_quote(self, request: TierQuoteRequest) -> TierQuote:
+        """Say what a job of Ocean Node's API still needs: a quote per dataset, the algorithm's, and what is locked."""
+        return await tiers.quote(self._parts, request)
 
     async def environments(self) -> Sequence[EnvironmentView]:
         """Give every environment with its present load."""
@@ -173,10 +215,10 @@ class JobService:
             index: From 0; None for the archive of all outputs, or the first file where there is none.
 
         Raises:
-            NotFound: No such job of this owner's, no results yet, or no such index.
+            NotFound: No such job that this account may read, no results yet, or no such index.
         """
         job = await self._parts.store.get(job_id)
-        if job is None or job.delete_requested_at is not None or (owner and owner.lower() != job.owner.lower()):
+        if job is None or job.delete_requested_at is not None or (owner and not _may_read(job, owner)):
             raise NotFound(_NO_JOB)
         if job.phase is not Phase.DONE:
             raise NotFound("The job has no results yet.", hint="Ask again when its status is 70.")
@@ -266,6 +308,14 @@ class JobService:
         finally:
             self._coming[environment.id] -= 1
 
+    async def _deliveries(self, job: Job) -> Sequence[Delivery]:
+        if self._parts.deliveries is None:
+            return ()
+        return [one for one in await self._parts.deliveries.of(job.id) if one.attempt == job.attempt]
+
+    async def _package(self, job_id: JobId) -> Package:
+        return unpack(self._parts.vault.unseal(await self._parts.store.package(job_id)))
+
     async def _owned(self, query: JobQuery) -> Sequence[Job]:
         if query.owner is None:
             raise ValueError("stop and delete are for the owner of a job alone")
@@ -295,9 +345,17 @@ class JobService:
             return stored
 
     async def _view(self, job: Job) -> JobView:
+        view = await self._seen(job)
+        if job.tier is None or job.tier.free or self._parts.payments is None:
+            return view
+        return replace(view, payment=await self._parts.payments.of(job.id))
+
+    async def _seen(self, job: Job) -> JobView:
         progress = self._loop.steps.provisioning.get(job.id)
         if progress is not None:
             return JobView(job, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total, doing=progress.doing)
+        if job.phase is Phase.DONE and job.onward:
+            return JobView(job, deliveries=await self._deliveries(job))
         if job.phase is not Phase.ACCEPTED:
             return JobView(job)
         environment = self._parts.environments.get(job.environment)
@@ -315,6 +373,12 @@ def _with_wish(job: Job, now: float, *, delete: bool) -> Job:
     return replace(job, stop_requested_at=now)
 
 
+def _may_read(job: Job, account: str) -> bool:
+    """Say whether an account may read what was released of a job: its owner, and those whom the owner named."""
+    viewers = () if job.tier is None else job.tier.viewers
+    return account.lower() in {one.lower() for one in (job.owner, *viewers)}
+
+
 def _full(environment: Environment) -> TooMany:
     return TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
 
@@ -322,13 +386,6 @@ def _full(environment: Environment) -> TooMany:
 def _wait_until(environment: Environment, wished: int | None, now: float) -> float | None:
     seconds = environment.wait_seconds(wished)
     return None if seconds is None else now + seconds
-
-
-def _order_keys(admitted: Admitted, orders: Sequence[Order]) -> tuple[str, ...]:
-    return tuple(
-        f"{item.asset.chain_id}:{order.tx_id}:{order.datatoken}:{order.service_index}".lower()
-        for item, order in zip(admitted.items, orders, strict=True)
-    )
 
 
 def _stored(results: Sequence[ResultFile]) -> Sequence[ResultFile]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
 from pydantic import ConfigDict, TypeAdapter
 
+from cove.core.audit import Entry
 from cove.core.errors import (
     AlgorithmMissing,
     CoveError,
@@ -20,14 +22,18 @@ from cove.core.errors import (
     ImageRefused,
     NoSpace,
     NotFound,
-    StaleWrite,
     Unavailable,
 )
-from cove.core.job import Container, Job, JobId, Outcome, Package, Phase, ResultFile, Run, Verdict, run_id
-from cove.core.policy import CONFIGURATION_LOG, IMAGE_LOG, OUTPUT, RawOutput, release, review
-from cove.jobs import outputs, provisioning, tarball
+from cove.core.inspection import Inspection
+from cove.core.job import Container, Job, JobId, Outcome, Package, Phase, Run, Verdict, run_id
+from cove.core.lifecycle import judged
+from cove.core.policy import RawOutput, review, to_inspect
+from cove.core.rehearsal import checked_by, rehearse
+from cove.core.releasepolicy import LogMode
+from cove.jobs import filtering, holding, outputs, provisioning, publishing, receipts
 from cove.jobs.interruptible import Interrupted
 from cove.jobs.parts import Parts
+from cove.jobs.publishing import CONFIGURATION_LOG_NAME, IMAGE_LOG_NAME, OUR_LOGS
 from cove.ports import Collected, Engine
 
 _PACKAGE: TypeAdapter[Package] = TypeAdapter(Package)
@@ -35,13 +41,10 @@ _PACKAGE: TypeAdapter[Package] = TypeAdapter(Package)
 _RUN: TypeAdapter[tuple[Run]] = TypeAdapter(
     tuple[Run], config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
-CONFIGURATION_LOG_NAME = "configuration.log"
-IMAGE_LOG_NAME = "image.log"
 IMAGE_FILE = "image"
 """In a job's workspace: the digest of the image that it needs. Cleaning leaves such images alone."""
 
 _RUN_FILE = "run.json"
-_OUR_LOGS = {IMAGE_LOG: IMAGE_LOG_NAME, CONFIGURATION_LOG: CONFIGURATION_LOG_NAME}
 
 
 @dataclass(slots=True)
@@ -106,9 +109,17 @@ class Steps:
         """
         progress = self.provisioning[job.id] = Progress()
         try:
-            package = unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
+            package = await self._package(job)
+            # Apart from what ends the job: without space for the audit log it waits.
+            await self.parts.audit.append(_in_force(job, package, self.parts.clock.now()))
+            return await self._provided(job, package, progress)
+        finally:
+            del self.provisioning[job.id]
+
+    async def _provided(self, job: Job, package: Package, progress: Progress) -> Job | None:
+        try:
             container = await self._prepare(job, package.container, progress)
-            run, digests = await asyncio.to_thread(
+            run, brought = await asyncio.to_thread(
                 self._provision, job, replace(package, container=container), progress
             )
         except Interrupted:
@@ -128,15 +139,17 @@ class Steps:
         except asyncio.CancelledError:
             progress.stop.set()
             raise
-        finally:
-            del self.provisioning[job.id]
-        changed = _changed(job, digests)
+        changed = _changed(job, brought.digests)
         if changed:
             message = f"{changed} changed since the first run: restart with refreshInputs to accept that."
             await asyncio.to_thread(self._note, job, CONFIGURATION_LOG_NAME, message)
             return _failed(job, Outcome.PROVIDER_FAILED, "inputs_changed", message)
         self._ready[job.id] = run
-        return replace(job, phase=Phase.SUBMITTING, input_digests=digests)
+        if package.policy.leaks.check:
+            leaks = (checked_by(package.policy) if package.mock else package.policy).leaks
+            self.parts.inspector.prepare(brought.inputs, leaks)
+        digest = run.container.digest
+        return replace(job, phase=Phase.SUBMITTING, input_digests=brought.digests, image_digest=digest)
 
     async def _prepare(self, job: Job, container: Container, progress: Progress) -> Container:
         """Have the image ready before any data is moved: what fails, fails early."""
@@ -165,7 +178,7 @@ class Steps:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / IMAGE_FILE).write_text(digest, encoding="ascii")
 
-    def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[Run, tuple[tuple[str, str], ...]]:
+    def _provision(self, job: Job, package: Package, progress: Progress) -> tuple[Run, provisioning.Brought]:
         folder = self.parts.workspace(job.id)
         with provisioning.space_errors():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,12 +194,13 @@ class Steps:
                     job.resources,
                     network=package.network,
                 )
+                filtering.note_inputs(folder, brought.inputs)
                 (folder / _RUN_FILE).write_bytes(_RUN.dump_json((run,)))
             except BaseException:
                 # At once, not at the end of the job: on a full disk nothing could be written any more, not even that.
                 _remove_all_but(folder, log, folder / IMAGE_LOG_NAME)
                 raise
-        return run, brought.digests
+        return run, brought
 
     async def submit(self, job: Job) -> Job | None:
         """Start the run; None when it is started, and the engine is to be looked at."""
@@ -230,13 +244,45 @@ class Steps:
 
     async def filter(self, job: Job) -> Job:
         """Judge everything that the run left, its logs too."""
+        package = await self._package(job)
+        policy, limits = package.policy, self.parts.limits
+        workspace = self.parts.workspace(job.id)
         collected = await self._collected(job)
+        if collected is not None and policy.logs.mode is LogMode.TAIL and not package.mock:
+            size = min(policy.logs.tail_bytes, limits.log_bytes)
+            collected = await asyncio.to_thread(filtering.cut_log, workspace, collected, size)
         raw = await asyncio.to_thread(self._survey, job, collected)
-        return replace(job, phase=Phase.PUBLISHING, verdicts=review(raw, self.parts.limits))
+        checked = checked_by(policy) if package.mock else policy
+        chosen = to_inspect(raw, limits, checked)
+        inspection = await filtering.inspect(self.parts.inspector, workspace, collected, chosen, checked)
+        judge = rehearse if package.mock else review
+        return await self._judged(job, judge(raw, limits, policy, inspection), inspection)
+
+    async def _judged(self, job: Job, verdicts: Sequence[Verdict], inspection: Inspection) -> Job:
+        """Give a job with its verdicts, and keep what was found for those who are to look at it."""
+        after = judged(job, verdicts)
+        if after.phase is Phase.HELD:
+            with provisioning.space_errors():
+                await asyncio.to_thread(holding.keep_inspection, self.parts.workspace(job.id), inspection)
+        return after
+
+    async def hold(self, job: Job) -> Job:
+        """Take what may yet leave into the airlock, and let go of the run."""
+        collected = await self._collected(job)
+        package = await self._package(job)
+        after = await holding.take_in(
+            self.parts, job, package.policy, lambda verdict: publishing.place_of(self.parts, job, verdict, collected)
+        )
+        await self._remove_run(job)
+        return replace(after, held_at=self.parts.clock.now())
+
+    async def review(self, job: Job) -> Job | None:
+        """Go on by what was decided about a held job; None while nothing was."""
+        return await holding.settle(self.parts, job)
 
     def _survey(self, job: Job, collected: Collected | None) -> list[RawOutput]:
         raw = outputs.survey(collected) if collected is not None else []
-        for kind, name in _OUR_LOGS.items():
+        for kind, name in OUR_LOGS.items():
             log = self.parts.workspace(job.id) / name
             if log.is_file():
                 size, digest = outputs.hash_file(log)
@@ -245,40 +291,23 @@ class Steps:
 
     async def publish(self, job: Job) -> Job:
         """Store what may leave, and nothing else."""
-        return await asyncio.to_thread(self._publish, job, await self._collected(job))
+        collected = await self._collected(job) if job.held_at is None else None
+        return await asyncio.to_thread(publishing.publish, self.parts, job, collected)
 
-    def _publish(self, job: Job, collected: Collected | None) -> Job:
-        results: list[ResultFile] = []
-        try:
-            for verdict in job.verdicts:
-                result = self._put(job, verdict, collected)
-                if result is not None:
-                    results.append(result)
-            self.parts.results.settle(job.id)
-        except NoSpace:
-            message = "The provider has no space left for this job's results."
-            job = replace(job, outcome=Outcome.PROVIDER_FAILED, reason="no_space", message=message)
-        return replace(job, phase=Phase.CLEANING, results=_with_tar(job, results))
+    async def finish(self, job: Job) -> Job:
+        """Give a job in DONE, with its receipt, and leave nothing of the run behind but the released results."""
+        outcome = job.outcome or Outcome.SUCCEEDED
+        done = replace(job, phase=Phase.DONE, finished_at=self.parts.clock.now(), outcome=outcome)
+        if job.delete_requested_at is None:
+            done = await receipts.add_receipt(self.parts, done, await self._package(job))
+        if job.held_at is None:
+            await self._remove_run(job)
+        else:  # the run is gone since then, and its environment may be
+            await asyncio.to_thread(shutil.rmtree, self.parts.workspace(job.id), ignore_errors=True)
+        await holding.leave(self.parts, job)
+        return done
 
-    def _put(self, job: Job, verdict: Verdict, collected: Collected | None) -> ResultFile | None:
-        raw = RawOutput(verdict.path, verdict.type, verdict.size, verdict.sha256)
-        output = release(raw, job.verdicts)
-        if output is None:
-            return None
-        if verdict.type in _OUR_LOGS:
-            place = self.parts.workspace(job.id) / verdict.path
-        elif collected is None:
-            return None
-        else:
-            place = outputs.place_of(collected, verdict.path, verdict.type)
-        try:
-            key = self.parts.results.put(job.id, job.attempt, output, lambda: place)
-        except StaleWrite:
-            return None
-        return ResultFile(output.path, output.size, output.type, output.sha256, key)
-
-    async def clean(self, job: Job) -> None:
-        """Leave nothing of the run behind but the released results."""
+    async def _remove_run(self, job: Job) -> None:
         self._ready.pop(job.id, None)
         engine = self.engine(job)
         for number in range(1, job.attempt + 1):
@@ -287,32 +316,50 @@ class Steps:
 
     async def forget(self, job: Job) -> None:
         """Remove a deleted job with its results."""
+        subject = holding.subject_of(job)
+        at = self.parts.clock.now()
+        await self.parts.audit.append(
+            Entry(at, job.owner.lower(), "results_deleted", subject, once=f"{subject}/deleted")
+        )
         await self.parts.results.delete(job.id)
+        await self.parts.airlock.delete(job.id)
+        await self.parts.reviews.remove(job.id)
         await self.parts.store.remove(job.id)
 
     async def remove_orphans(self) -> None:
-        """Remove workspaces and results that no stored job owns."""
+        """Remove workspaces, results and held files that no stored job owns."""
         folders = await asyncio.to_thread(_names_in, self.parts.workspaces)
         kept = [JobId(job) for job in await self.parts.results.jobs()]
-        owners = await self.parts.store.known([*folders, *kept])
+        held = await self.parts.airlock.jobs()
+        owners = await self.parts.store.known([*folders, *kept, *held])
         for job_id in folders:
             if job_id not in owners:
                 await asyncio.to_thread(shutil.rmtree, self.parts.workspace(job_id), ignore_errors=True)
         for job_id in kept:
             if job_id not in owners:
                 await self.parts.results.delete(job_id)
+        for job_id in held:
+            if job_id not in owners:
+                await self.parts.airlock.delete(job_id)
+                await self.parts.reviews.remove(job_id)
+
+    async def _package(self, job: Job) -> Package:
+        return unpack(self.parts.vault.unseal(await self.parts.store.package(job.id)))
 
     async def _collected(self, job: Job) -> Collected | None:
+        """Say where everything lies that may leave: of a log that was cut, its end."""
         try:
-            return await self.engine(job).collect(job.run_id)
+            collected = await self.engine(job).collect(job.run_id)
         except NotFound:
             return None
+        return filtering.as_it_leaves(self.parts.workspace(job.id), collected)
 
     def _note(self, job: Job, log_name: str, line: str) -> None:
         folder = self.parts.workspace(job.id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / log_name).open("a", encoding="utf-8") as log:
-            log.write(f"{line}\n")
+        with provisioning.space_errors():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (folder / log_name).open("a", encoding="utf-8") as log:
+                log.write(f"{line}\n")
 
 
 def _changed(job: Job, digests: tuple[tuple[str, str], ...]) -> str:
@@ -323,18 +370,15 @@ def _changed(job: Job, digests: tuple[tuple[str, str], ...]) -> str:
     return next((place for place in {**before, **now} if before.get(place) != now.get(place)), "")
 
 
+def _in_force(job: Job, package: Package, now: float) -> Entry:
+    """Say in the audit log which rules a job begins under."""
+    subject = holding.subject_of(job)
+    details = {"digests": dict(package.policy.digests), "builtIn": not package.policy.digests, **holding.of_mock(job)}
+    return Entry(now, job.owner.lower(), "policy_in_force", subject, details, f"{subject}/policy")
+
+
 def _failed(job: Job, outcome: Outcome, reason: str, message: str) -> Job:
     return replace(job, phase=Phase.FILTERING, outcome=outcome, reason=reason, message=message)
-
-
-def _with_tar(job: Job, results: list[ResultFile]) -> tuple[ResultFile, ...]:
-    """Put the archive of all outputs behind the last of them."""
-    last = max((position for position, result in enumerate(results) if result.type == OUTPUT), default=None)
-    if last is None:
-        return tuple(results)
-    size = tarball.total(tarball.plan(results, job.created_at))
-    archive = ResultFile(tarball.TAR_NAME, size, OUTPUT, "", "")
-    return (*results[: last + 1], archive, *results[last + 1 :])
 
 
 def _remove_all_but(folder: Path, *kept: Path) -> None:

@@ -176,6 +176,69 @@ _METADATA: Final = (
 )
 METADATA_CREATED: Final = Event("MetadataCreated", (("createdBy", "address", True), *_METADATA))
 METADATA_UPDATED: Final = Event("MetadataUpdated", (("updatedBy", "address", True), *_METADATA))
+METADATA_STATE: Final = Event(
+    "MetadataState",
+    (
+        ("updatedBy", "address", True),
+        ("state", "uint8", False),
+        ("timestamp", "uint256", False),
+        ("blockNumber", "uint256", False),
+    ),
+)
+NFT_TRANSFER: Final = Event(
+    "Transfer", (("from", "address", True), ("to", "address", True), ("tokenId", "uint256", True))
+)
+NFT_CREATED: Final = Event(
+    "NFTCreated",
+    (
+        ("newTokenAddress", "address", False),
+        ("templateAddress", "address", True),
+        ("tokenName", "string", False),
+        ("admin", "address", True),
+        ("symbol", "string", False),
+        ("tokenURI", "string", False),
+        ("transferable", "bool", False),
+        ("creator", "address", True),
+    ),
+)
+TOKEN_CREATED: Final = Event(
+    "TokenCreated",
+    (
+        ("newTokenAddress", "address", True),
+        ("templateAddress", "address", True),
+        ("name", "string", False),
+        ("symbol", "string", False),
+        ("cap", "uint256", False),
+        ("creator", "address", False),
+    ),
+)
+NEW_FIXED_RATE: Final = Event(
+    "NewFixedRate",
+    (
+        ("exchangeId", "bytes32", False),
+        ("owner", "address", True),
+        ("exchangeContract", "address", False),
+        ("baseToken", "address", True),
+    ),
+)
+NEW_DISPENSER: Final = Event("NewDispenser", (("dispenserContract", "address", False),))
+_EXCHANGE: Final = ("exchangeId", "bytes32", True)
+_EXCHANGE_OWNER: Final = ("exchangeOwner", "address", True)
+EXCHANGE_CREATED: Final = Event(
+    "ExchangeCreated",
+    (
+        _EXCHANGE,
+        ("baseToken", "address", True),
+        ("datatoken", "address", True),
+        ("exchangeOwner", "address", False),
+        ("fixedRate", "uint256", False),
+    ),
+)
+EXCHANGE_RATE_CHANGED: Final = Event("ExchangeRateChanged", (_EXCHANGE, _EXCHANGE_OWNER, ("newRate", "uint256", False)))
+EXCHANGE_ACTIVATED: Final = Event("ExchangeActivated", (_EXCHANGE, _EXCHANGE_OWNER))
+EXCHANGE_DEACTIVATED: Final = Event("ExchangeDeactivated", (_EXCHANGE, _EXCHANGE_OWNER))
+DISPENSER_ACTIVATED: Final = Event("DispenserActivated", (("datatokenAddress", "address", True),))
+DISPENSER_DEACTIVATED: Final = Event("DispenserDeactivated", (("datatokenAddress", "address", True),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from cove.core.errors import Unavailable
+from cove.core.indexed import ChainEvent
 from cove.core.order import Receipt
-from cove.ledgers import abi
+from cove.ledgers import abi, assetlogs
 from cove.ledgers.events import Recover, metadata_event
 from cove.ledgers.receipts import Receipts, keep
 from cove.ledgers.rpc import Rpc, RpcError, is_revert
-from cove.ports import MetadataEvent, NftFacts
+from cove.ports import Block, MetadataEvent, NftFacts
 
 _CACHED_ANSWERS: Final = 10_000
 _BLOCKS_PER_QUERY: Final = 10_000
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class EvmLedger:
-    """One chain, as ``cove.ports.Ledger`` describes it.
+    """One chain, as ``cove.ports.Ledger`` and ``cove.ports.ChainReader`` describe it.
 
     Args:
         rpc: Its node.
@@ -49,8 +50,9 @@ class EvmLedger:
         confirmations: int = 1,
     ) -> None:
         self.chain_id = chain_id
+        self.charges_fees = True
         self._rpc = rpc
-        self._factory = factory
+        self.factory = factory
         self._part = f"chain {chain_id}"
         self._chain_checked = False
         self._receipts = Receipts(self._call, recover=recover, monotonic=monotonic, confirmations=confirmations)
@@ -143,6 +145,30 @@ class EvmLedger:
         """
         return await self._reading(self._ask(to, "0x" + data.hex()))
 
+    async def block(self, number: int | None) -> Block | None:
+        """Give a block of the chain as it is now; None: the newest one. None when it does not know the block.
+
+        Raises:
+            Unavailable: The chain does not answer.
+        """
+        return await self._reading(assetlogs.read_block(self._call, number))
+
+    async def asset_events(self, first_block: int, last_block: int) -> Sequence[ChainEvent]:
+        """Give what the index needs of these blocks, both ends included, in chain order.
+
+        Raises:
+            Unavailable: The chain does not answer.
+        """
+        return await self._reading(assetlogs.read_range(self._call, self.factory, first_block, last_block))
+
+    async def asset_events_of(self, block: Block) -> Sequence[ChainEvent]:
+        """Give the same of one very block.
+
+        Raises:
+            Unavailable: The chain does not answer, or does not know the block.
+        """
+        return await self._reading(assetlogs.read_one(self._call, self.factory, block))
+
     async def close(self) -> None:
         """Let go of connections."""
         await self._rpc.close()
@@ -196,10 +222,10 @@ class EvmLedger:
     async def _made_by_factory(self, nft: str) -> bool:
         key = ("nft", nft.lower())
         if key not in self._facts:
-            answer = await self._ask(self._factory, abi.ERC721_LIST.data(nft))
+            answer = await self._ask(self.factory, abi.ERC721_LIST.data(nft))
             listed = abi.ERC721_LIST.read(answer or b"")
             if listed is None:
-                raise Unavailable(self._part, f"{self._part} has no ERC721Factory at {self._factory}")
+                raise Unavailable(self._part, f"{self._part} has no ERC721Factory at {self.factory}")
             if nft.lower() == _NO_ADDRESS or listed[0].lower() != nft.lower():  # the list gives zero for the unknown
                 return False
             keep(self._facts, key, 1, _CACHED_ANSWERS)

@@ -1,194 +1,125 @@
-"""Published assets straight from the chain's metadata events, opened with the provider's key."""
+"""Published assets straight from the chain's events, by the index of them."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cove.core import ddo, json_form
+from cove.core import ddo, indexed
 from cove.core.asset import Asset
-from cove.core.document import MAX_DOCUMENT_BYTES, decode_document
-from cove.core.errors import Invalid, NotFound, Unavailable
-from cove.ports import Ledger, MetadataEvent, NftFacts, Vault
+from cove.core.errors import Invalid, NotFound
+from cove.core.indexed import Entry
+from cove.metadata.indexer import Indexer
+from cove.ports import IndexStore
 
-FACTS_SECONDS: Final = 3.0
-"""How long an NFT's owner and state are believed."""
+BELIEVED_SECONDS: Final = 1.0
+"""How long it is believed that the chain has no newer block; then a lookup asks for it."""
 
-_FRESH_SECONDS: Final = 1.0
-_SCAN_SECONDS: Final = 20.0
-_OVERLAP_BLOCKS: Final = 12
-_CACHED_FACTS: Final = 10_000
 _CACHED_BYTES: Final = 64 << 20
-_BYTES_OF_A_REASON: Final = 200
+_BYTES_BESIDE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an asset's newest metadata event is; its data is not kept."""
+class _Known:
+    """An asset that was looked up, good for as long as the index does not change."""
 
-    nft: str
-    tx_id: str
-    block_number: int
-    log_index: int
+    version: int
+    entry: Entry
+    #: None where there is no document to give.
+    asset: Asset | None
 
 
 class OnChainMetadata:
     """Assets of one chain, as ``cove.ports.MetadataStore`` describes it.
 
-    It remembers where each asset's newest event is, and reads the events of new blocks when it is asked for something.
-    The last blocks are read again each time, so that a short reorganisation of the chain is seen.
-
     Args:
-        ledger: The chain.
-        vault: Opens encrypted documents.
-        start_block: First block to look in; 0 looks from the beginning.
-        blocks_per_step: How many blocks are asked for at once.
-        monotonic: Gives seconds, for the age of what is remembered.
+        indexer: Reads the chain.
+        index: What it reads into.
+        believed_seconds: How long it is believed that the chain has no newer block.
+        monotonic: Gives seconds.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
-        vault: Vault,
+        indexer: Indexer,
+        index: IndexStore,
         *,
-        start_block: int = 0,
-        blocks_per_step: int = 10_000,
+        believed_seconds: float = BELIEVED_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger = ledger
-        self._vault = vault
-        self._start_block = start_block
-        self._blocks_per_step = blocks_per_step
+        self.indexer = indexer
+        self._index = index
+        self._believed = believed_seconds
         self._monotonic = monotonic
-        self._next_block = start_block
-        self._scanned_at = float("-inf")
-        self._scanning = asyncio.Lock()
-        self._places: dict[str, _Place] = {}
-        self._assets: OrderedDict[_Place, Asset | str] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._cached_bytes = 0
-        self._facts: OrderedDict[str, tuple[float, NftFacts | None]] = OrderedDict()
 
     def knows(self, did: str) -> bool:
-        """Say whether an event of the asset was read already; it asks nobody, so False says nothing."""
-        return did.lower() in self._places
+        """Say whether the asset was looked up before; it asks nobody, so False says nothing."""
+        return did.lower() in self._known
 
     async def asset(self, did: str) -> Asset:
-        """Give an asset, with its NFT's owner and state of the last few seconds.
+        """Give an asset, with its NFT's owner and state as of the newest block of the last second.
 
         Raises:
             NotFound: No such asset is published, or what is published is no valid DDO of this provider.
             Unavailable: The chain does not answer, or its past is still being read.
         """
-        place = await self._place(did.lower())
-        if place is None:
+        did = did.lower()
+        asked_at = self._monotonic()
+        known = await self._look_up(did) if asked_at - self.indexer.synced_at <= self._believed else None
+        if known is None or known.asset is None:  # what is published in two steps may be between them
+            await self.indexer.sync(asked_at)
+            known = await self._look_up(did)
+        if known is None:
             raise NotFound("There is no such asset.", hint="Publish it first, or check the DID.")
-        facts = await self._nft(place.nft)
-        if facts is None:
-            raise NotFound("The asset's NFT was not made by Ocean's factory.")
-        found = await self._asset_at(place)
-        if isinstance(found, str):
-            raise NotFound(found)
-        return replace(found, publisher=facts.owner, state=facts.state, metadata_tx=place.tx_id)
+        if known.asset is None:
+            raise NotFound(known.entry.reason)
+        return known.asset
 
     async def close(self) -> None:
-        """Nothing is held: the ledger belongs to whoever made it."""
+        """Nothing is held: chain and database belong to whoever made them."""
 
-    async def _place(self, did: str) -> _Place | None:
-        asked_at = self._monotonic()
-        if did not in self._places or asked_at - self._scanned_at > _FRESH_SECONDS:
-            await self._scan(asked_at)
-        return self._places.get(did)
+    async def _look_up(self, did: str) -> _Known | None:
+        before = self._known.get(did)
+        version = self.indexer.version
+        if before is not None and before.version == version:
+            self._known.move_to_end(did)
+            return before
+        entry = await self._index.entry(did)
+        if entry is None or entry.chain_id != self.indexer.chain_id:
+            return None
+        known = _Known(version, entry, _asset_of(entry, before))
+        self._remember(did, known)
+        return known
 
-    async def _scan(self, asked_at: float) -> None:
-        """Read the events of new blocks; lookups that come together share one scan."""
-        async with self._scanning:
-            if self._scanned_at >= asked_at:
-                return
-            began = self._monotonic()
-            head, _ = await self._ledger.head()
-            while self._next_block <= head:
-                if self._monotonic() - began > _SCAN_SECONDS:
-                    raise Unavailable(
-                        f"chain {self._ledger.chain_id}",
-                        f"chain {self._ledger.chain_id} is still being read: block {self._next_block} of {head}",
-                    )
-                last = min(head, self._next_block + self._blocks_per_step - 1)
-                first = max(self._start_block, self._next_block - _OVERLAP_BLOCKS)
-                for event in await self._ledger.metadata_events(first, last):
-                    self._note(event)
-                self._next_block = last + 1
-            self._scanned_at = began
-
-    def _note(self, event: MetadataEvent) -> None:
-        place = _place_of(event)
-        did = ddo.did_of(event.nft, self._ledger.chain_id)
-        known = self._places.get(did)
-        if known is None or (known.block_number, known.log_index) <= (place.block_number, place.log_index):
-            self._places[did] = place
-
-    async def _asset_at(self, place: _Place) -> Asset | str:
-        """Give the asset of an event, or why there is none, which a new event alone can change."""
-        known = self._assets.get(place)
-        if known is not None:
-            self._assets.move_to_end(place)
-            return known
-        events = await self._ledger.metadata_events(place.block_number, place.block_number)
-        event = next((event for event in events if _place_of(event) == place), None)
-        if event is None:
-            self._forget()
-            raise Unavailable(f"chain {self._ledger.chain_id}", "the chain was reorganised; it is read anew")
-        found = await asyncio.to_thread(self._open, event)
-        self._keep(place, found)
-        return found
-
-    def _open(self, event: MetadataEvent) -> Asset | str:
-        """Decrypt, check and read a document; it must be that of the NFT that emitted it."""
-        try:
-            document = decode_document(event.data, event.flags, event.metadata_hash, self._vault.decrypt)
-            body = json_form.load(document, "ddo", limit=MAX_DOCUMENT_BYTES)
-            asset = ddo.parse(json_form.mapping(body, "ddo"), publisher="", state=event.state)
-        except Invalid as problem:
-            field, texts = next(iter(problem.errors.items()), ("ddo", [""]))
-            return f"What was published under this DID is no valid DDO of this provider ({field}: {' '.join(texts)})"
-        own = (ddo.did_of(event.nft, self._ledger.chain_id), event.nft.lower(), self._ledger.chain_id)
-        if (asset.did, asset.nft.lower(), asset.chain_id) != own:
-            return "What was published under this DID names another asset."
-        return asset
-
-    async def _nft(self, address: str) -> NftFacts | None:
-        known = self._facts.get(address)
-        asked_at = self._monotonic()
-        if known is not None and asked_at - known[0] < FACTS_SECONDS:
-            return known[1]
-        facts = await self._ledger.nft(address)
-        self._facts[address] = asked_at, facts
-        self._facts.move_to_end(address)
-        while len(self._facts) > _CACHED_FACTS:
-            self._facts.popitem(last=False)
-        return facts
-
-    def _keep(self, place: _Place, found: Asset | str) -> None:
-        """Remember an opened document, within a bound on all of them together."""
-        before = self._assets.pop(place, None)
-        self._cached_bytes += _size_of(found) - (0 if before is None else _size_of(before))
-        self._assets[place] = found
-        while self._cached_bytes > _CACHED_BYTES and len(self._assets) > 1:
-            _, dropped = self._assets.popitem(last=False)
+    def _remember(self, did: str, known: _Known) -> None:
+        """Remember an asset, within a bound on all of them together."""
+        before = self._known.pop(did, None)
+        self._cached_bytes += _size_of(known) - (0 if before is None else _size_of(before))
+        self._known[did] = known
+        while self._cached_bytes > _CACHED_BYTES and len(self._known) > 1:
+            _, dropped = self._known.popitem(last=False)
             self._cached_bytes -= _size_of(dropped)
 
-    def _forget(self) -> None:
-        self._places.clear()
-        self._next_block = self._start_block
-        self._scanned_at = float("-inf")
+
+def _asset_of(entry: Entry, before: _Known | None) -> Asset | None:
+    """Give the asset of an entry; its document, which was read before it was stored, is the one that caches serve."""
+    if before is not None and before.entry == entry:
+        return before.asset
+    if not (entry.made and entry.document):
+        return None
+    try:
+        asset = ddo.parse(json.loads(entry.document), publisher=entry.owner, state=entry.state)
+    except Invalid:  # a way to read that was less strict stored it
+        return None
+    document = json.dumps(indexed.served(entry), ensure_ascii=False, separators=(",", ":"))
+    return replace(asset, document=document)
 
 
-def _place_of(event: MetadataEvent) -> _Place:
-    return _Place(event.nft, event.tx_id, event.block_number, event.log_index)
-
-
-def _size_of(found: Asset | str) -> int:
-    return 2 * len(found.document) if isinstance(found, Asset) else _BYTES_OF_A_REASON
+def _size_of(known: _Known) -> int:
+    return _BYTES_BESIDE + 4 * len(known.entry.document)

@@ -45,6 +45,8 @@ class Ledger(Protocol):
     """
 
     chain_id: int
+    #: False where orders carry no provider fee, so that environments cost nothing there.
+    charges_fees: bool
 
     async def receipt(self, tx_id: str) -> Receipt | None:
         """Give the facts of a mined transaction; None at once when the chain does not know it.

@@ -11,6 +11,10 @@ class Vault(Protocol):
     #: The provider's account, checksummed.
     address: str
 
+    def public_key(self) -> bytes:
+        """Give the public key that others encrypt with, uncompressed, 65 bytes."""
+        ...
+
     def encrypt(self, plain: bytes) -> bytes:
         """Encrypt to the provider's own key (ECIES, the wire form of eciespy)."""
         ...

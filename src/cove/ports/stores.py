@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cove.core.grant import GrantRecord
 from cove.core.job import Job, JobId
 from cove.core.policy import ReleasedOutput
 from cove.ports.common import Finding
@@ -35,10 +36,34 @@ class Line:
 
     #: ``Job.place`` of every job in ACCEPTED, ascending.
     places: Sequence[int]
-    #: Jobs between ACCEPTED and DONE.
+    #: Jobs between ACCEPTED and DONE, those left out that are HELD.
     under_way: int
     #: Seconds of its last finished runs.
     durations: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimit:
+    """How often an account may start jobs on a dataset."""
+
+    dataset: str
+    #: So many starts, and no further one.
+    runs: int
+    #: Unix time after which starts count.
+    since: float
+    #: The dotted field that a refusal stands under.
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What a job is run again with."""
+
+    #: Unix time.
+    at: float
+    #: Sealed, in place of the one before.
+    package: bytes
+    limits: tuple[RunLimit, ...] = ()
 
 
 class JobStore(Protocol):
@@ -56,13 +81,18 @@ class JobStore(Protocol):
         """Let go of connections."""
         ...
 
-    async def add(self, job: Job, package: bytes) -> Job:
-        """Store a new job, its sealed package and the use of its orders, all or nothing; give it with its place.
+    async def add(self, job: Job, package: bytes, limits: Sequence[RunLimit] = ()) -> Job:
+        """Store a new job, its sealed package, its start and the use of its orders, all or nothing.
 
-        The place is given by ``core.queueing``.
+        Of starts that come at one time no more are let in than ``limits`` allow.
+
+        Returns:
+            The job with its place (``core.queueing``).
 
         Raises:
-            Refused: ``agreementId: in_use`` when one of its orders pays for a job that is not done.
+            Refused: ``agreementId: in_use`` when one of its orders pays for a job that is not done; ``grant_spent``
+                when one is a grant whose runs are used up, or that was taken back; ``policy_runs_used_up`` under a
+                limit's field.
         """
         ...
 
@@ -82,15 +112,31 @@ class JobStore(Protocol):
         """Give the jobs that match, the newest first; never one whose deletion was asked for."""
         ...
 
-    async def save(self, job: Job) -> Job:
+    async def runs(self, owner: str, dataset: str, since: float) -> int:
+        """Give how often an account started, or restarted, jobs on a dataset after a time.
+
+        Jobs that were deleted since count too; jobs that never left the queue do not (``lifecycle.never_ran``).
+
+        Args:
+            owner: In any case.
+            dataset: DID of any of a job's datasets.
+            since: Unix time, itself not included; starts of more than a year ago may be forgotten.
+        """
+        ...
+
+    async def save(self, job: Job, restart: Restart | None = None) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version.
 
+        With ``restart``, in the same transaction, its package is replaced and the start is counted as in :meth:`add`.
+
         Moving to DONE frees its orders, as if they had never been used where nothing ran (``lifecycle.never_ran``);
-        moving from DONE to ACCEPTED takes them again and gives a new place, in the same transaction.
+        moving from DONE to ACCEPTED takes them again and gives a new place, in the same transaction. Each time that the
+        orders are taken is a run of those that are grants; what never ran gives its run back.
 
         Raises:
             StaleWrite: Another version is stored, or the job is gone.
-            Refused: ``agreementId: in_use`` when a restarted job's order pays for another job now.
+            Refused: ``agreementId: in_use`` when a restarted job's order pays for another job now; ``grant_spent`` and
+                ``policy_runs_used_up`` as for :meth:`add`.
             ValueError: The move of phase is not legal.
         """
         ...
@@ -99,16 +145,25 @@ class JobStore(Protocol):
         """Forget a job, its package and its orders' use. May be repeated."""
         ...
 
-    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
-        """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
+    async def queued(self, environment: str, limit: int, *, free: bool | None = None) -> Sequence[Job]:
+        """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``.
+
+        Args:
+            environment: Its id.
+            limit: How many.
+            free: True for those of its free tier alone, False for all others; None for both.
+        """
         ...
 
     async def active(self) -> Sequence[Job]:
-        """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
+        """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish.
+
+        A job that rests in the airlock (``lifecycle.waits_for_review``) is not among them.
+        """
         ...
 
     async def counts(self, environment: str) -> tuple[int, int]:
-        """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE."""
+        """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE but HELD."""
         ...
 
     async def position(self, job: Job) -> int:
@@ -173,6 +228,30 @@ class TokenStore(Protocol):
         ...
 
 
+class GrantStore(Protocol):
+    """Keeps grants (``core.grant``). The job store of the same database counts their runs, with the jobs themselves."""
+
+    async def add(self, record: GrantRecord) -> bool:
+        """Keep a grant; False when it is kept already, which changes nothing."""
+        ...
+
+    async def get(self, grant_id: str) -> GrantRecord | None:
+        """Give a grant; None when there is none.
+
+        Args:
+            grant_id: Its digest in lower case; anything else is the id of none.
+        """
+        ...
+
+    async def list(self) -> Sequence[GrantRecord]:
+        """Give all grants, the newest first."""
+        ...
+
+    async def revoke(self, grant_id: str, now: float) -> bool:
+        """Take a grant back, for ever; False when there is none, or it was taken back before."""
+        ...
+
+
 class ResultStore(Protocol):
     """Keeps released results. It takes nothing that was not released."""
 
@@ -189,6 +268,10 @@ class ResultStore(Protocol):
             StaleWrite: The bytes are not those that were released.
             NoSpace: The store is full.
         """
+        ...
+
+    def key(self, job_id: JobId, attempt: int, kind: str, path: str) -> str:
+        """Give the key that :meth:`put` gives, or gave, to a file of this type and path."""
         ...
 
     def settle(self, job_id: JobId) -> None:

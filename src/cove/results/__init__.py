@@ -1,13 +1,17 @@
-"""Where released results are kept."""
+"""Where released results are kept, and what waits for a person's decision."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from cove.ports import ResultStore
+from cove.ports import Airlock, ResultStore
+from cove.results.airlock import DiskAirlock
 from cove.results.disk import DiskResults
 
 RESULTS: Final[dict[str, type[ResultStore]]] = {"disk": DiskResults}
 """By name."""
 
-__all__ = ["RESULTS", "DiskResults"]
+AIRLOCKS: Final[dict[str, type[Airlock]]] = {"disk": DiskAirlock}
+"""By name."""
+
+__all__ = ["AIRLOCKS", "RESULTS", "DiskAirlock", "DiskResults"]

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -24,11 +24,20 @@ from pydantic_settings import (
 
 from cove.core.errors import SettingsWrong
 from cove.core.image_names import is_pattern, names_its_registry
+from cove.settings.environments import EnvironmentSettings
+from cove.settings.leaving import (
+    LeakSettings,
+    PolicySettings,
+    PublishingSettings,
+    ReleaseSettings,
+    ReviewSettings,
+    SendingSettings,
+)
 from cove.settings.sections import (
     ApiSettings,
+    CatalogSettings,
     ChainSettings,
     EngineSettings,
-    EnvironmentSettings,
     HooksSettings,
     ImageSettings,
     ImageStoreSettings,
@@ -36,28 +45,37 @@ from cove.settings.sections import (
     ListenSettings,
     LocalRootSettings,
     RegistrySettings,
-    ReleaseSettings,
     SandboxSettings,
     UrlSettings,
+    WebhookPlaceSettings,
+    WebhookSettings,
 )
 
 __all__ = [
     "DEFAULT_FILE",
     "ApiSettings",
+    "CatalogSettings",
     "ChainSettings",
     "EngineSettings",
     "EnvironmentSettings",
     "HooksSettings",
     "ImageSettings",
     "ImageStoreSettings",
+    "LeakSettings",
     "LimitSettings",
     "ListenSettings",
     "LocalRootSettings",
+    "PolicySettings",
+    "PublishingSettings",
     "RegistrySettings",
     "ReleaseSettings",
+    "ReviewSettings",
     "SandboxSettings",
+    "SendingSettings",
     "Settings",
     "UrlSettings",
+    "WebhookPlaceSettings",
+    "WebhookSettings",
     "file_of",
     "load",
     "read_environment",
@@ -89,6 +107,7 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     listen: ListenSettings = ListenSettings()
     chains: tuple[ChainSettings, ...] = ()
+    catalog: CatalogSettings = CatalogSettings()
     environments: tuple[EnvironmentSettings, ...] = (EnvironmentSettings(id="default"),)
     #: By name; an engine that needs no settings needs no table.
     engines: dict[str, EngineSettings] = Field(default_factory=dict)
@@ -101,9 +120,15 @@ class Settings(BaseSettings):
     local: dict[str, LocalRootSettings] = Field(default_factory=dict)
     url_files: UrlSettings = UrlSettings()
     release: ReleaseSettings = ReleaseSettings()
+    review: ReviewSettings = ReviewSettings()
+    sending: SendingSettings = SendingSettings()
+    publishing: PublishingSettings = PublishingSettings()
+    policies: PolicySettings = PolicySettings()
+    leaks: LeakSettings = LeakSettings()
     api: ApiSettings = ApiSettings()
     hooks: HooksSettings = HooksSettings()
     limits: LimitSettings = LimitSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     #: Seconds between two looks at everything, the safety net below the events.
     poll_seconds: float = Field(default=5.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -113,6 +138,14 @@ class Settings(BaseSettings):
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if len({entry.id for entry in value}) != len(value):
             msg = "each id may stand once"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("catalog")
+    @classmethod
+    def _no_real_chain(cls, value: CatalogSettings, info: ValidationInfo) -> CatalogSettings:
+        if value.folder is not None and value.chain_id in {chain.id for chain in info.data.get("chains", ())}:
+            msg = "chain_id should be that of none of the chains"
             raise ValueError(msg)
         return value
 

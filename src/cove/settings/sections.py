@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from cove.core.forwarding import parse_network
+from cove.core.webhook import secret_of
+from cove.core.weburl import parse_url
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _GROUP: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _MOST_A_MINUTE: Final = 1_000_000_000
 
 
-def _are_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+def are_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that has anything but addresses."""
     if not all(_ADDRESS.fullmatch(account) for account in value):
         msg = "should be a list of addresses, each 0x and 40 hex digits"
         raise ValueError(msg)
     return value
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table: nothing that it does not know, and nothing that changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ListenSettings(_Section):
+class ListenSettings(Section):
     """Where the service listens."""
 
     #: Address of an interface; loopback unless a proxy or a firewall stands in front.
@@ -51,7 +55,7 @@ class ListenSettings(_Section):
         return value
 
 
-class ChainSettings(_Section):
+class ChainSettings(Section):
     """One chain."""
 
     #: Chain id, as ``eth_chainId`` says it.
@@ -62,12 +66,16 @@ class ChainSettings(_Section):
     factory: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
     #: First block to look for published assets in; 0 looks from the beginning.
     start_block: int = Field(default=0, ge=0)
-    #: Blocks that an order must be deep, itself included.
+    #: Blocks that an order, or the lock of a payment, must be deep, its own included.
     confirmations: int = Field(default=1, ge=1)
     #: ``onchain`` reads DDOs from the chain's events; a URL names an Aquarius-compatible cache.
     metadata: str = "onchain"
+    #: Seconds between two looks for new blocks, where ``metadata`` is ``onchain``.
+    index_seconds: float = Field(default=2.0, gt=0)
     #: Token that environments are paid in on this chain.
     fee_token: str = Field(default="0x" + "0" * 40, pattern=r"^0x[0-9a-fA-F]{40}$")
+    #: Address of Ocean's Escrow, or EnterpriseEscrow; empty: no payments are taken through one.
+    escrow: str = Field(default="", pattern=r"^(0x[0-9a-fA-F]{40})?$")
 
     @field_validator("rpc", mode="before")
     @classmethod
@@ -90,82 +98,14 @@ class ChainSettings(_Section):
         return self.rpc if isinstance(self.rpc, tuple) else (self.rpc,)
 
 
-class HeldTokenSettings(_Section):
-    """A token whose holders may use an environment."""
+class CatalogSettings(Section):
+    """Assets without a chain: a folder of files in place of publishing, and grants in place of orders."""
 
-    #: Id of its chain, one of ``chains``.
-    chain: int = Field(ge=1)
-    #: Address of an ERC-721, ERC-20 or ERC-1155 contract; whose balance is above zero holds it.
-    contract: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
-    #: Id of the token of an ERC-1155 contract, decimal; empty for the other kinds.
-    id: str = Field(default="", pattern=r"^[0-9]{0,77}$")
-
-
-class AccessSettings(_Section):
-    """Who may use an environment; without any entry, everybody. The list of environments shows it to all."""
-
-    #: Accounts.
-    addresses: tuple[str, ...] = ()
-    #: Tokens whose holders may; asked anew for each job.
-    tokens: tuple[HeldTokenSettings, ...] = ()
-
-    _check_addresses = field_validator("addresses")(_are_addresses)
-
-
-class EnvironmentSettings(_Section):
-    """One compute environment."""
-
-    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    #: Kind of an engine, or the name of a table below ``engines``.
-    engine: str = "sandbox"
-    description: str = ""
-    cpus: float = Field(default=1.0, gt=0)
-    memory: ByteSize = ByteSize(1 << 30)
-    #: All that a run writes.
-    disk: ByteSize = ByteSize(1 << 30)
-    inodes: int = Field(default=100_000, ge=16)
-    processes: int = Field(default=128, ge=4)
-    #: Graphics processors that a run gets; the sandbox engine can give none.
-    gpus: int = Field(default=0, ge=0)
-    #: Their kind, as consumers read it; empty for any.
-    gpu_type: str = ""
-    #: Runs at one time.
-    max_jobs: int = Field(default=2, ge=1)
-    #: Jobs that may wait; a further start is refused.
-    max_queue: int = Field(default=10_000, ge=0)
-    #: Seconds that a job may wait for its run; then it ends, and its orders are not used up. 0: as long as it takes.
-    #: A job's owner may ask for less (``queueMaxWaitTime``).
-    max_queue_wait: int = Field(default=0, ge=0)
-    #: Seconds a run may take.
-    max_duration: int = Field(default=3600, ge=1)
-    #: Price of a minute in whole fee tokens; 0 is free.
-    price_per_minute: Decimal = Field(default=Decimal(0), ge=0)
-    #: Bytes kept of a run's standard output and error.
-    log: ByteSize = ByteSize(1 << 20)
-    #: True: a job's owner may read its log while it runs. A log is an output, and this releases it as it is written, up
-    #: to ``release.max_log``, before any check of the job's outputs.
-    live_logs: bool = False
-    #: ``allowed``: a run may reach the network where every dataset's DDO allows it too (``allowNetworkAccess``); the
-    #: sandbox engine has no network.
-    network: Literal["none", "allowed"] = "none"
-    #: Patterns of the image names that may run here, as in ``ghcr.io/site/*`` or ``python:3.*``; ``*`` matches ``/``
-    #: too, and a pattern without a tag takes any. Empty: any image that the engine has.
-    images: tuple[Annotated[str, Field(pattern=r"^\S+$")], ...] = ()
-    #: True: an algorithm must name its image by the whole digest: its checksum is ``sha256:`` and 64 hex digits.
-    digests_only: bool = False
-    access: AccessSettings = AccessSettings()
-    #: True: the service does not start where this machine cannot enforce each of memory, processes, cpu and disk.
-    strict: bool = False
-
-    @model_validator(mode="after")
-    def _sandbox_can(self) -> Self:
-        if self.engine == "sandbox" and self.gpus:
-            msg = "the sandbox engine cannot give a run graphics processors: set gpus to 0, or name another engine"
-            raise ValueError(msg)
-        if self.engine == "sandbox" and self.network != "none":
-            msg = 'the sandbox engine has no network to give: set network to "none", or name another engine'
-            raise ValueError(msg)
-        return self
+    #: Folder of the assets' files, which ``cove publish --local`` writes; empty: assets are published on chains alone.
+    folder: Path | None = None
+    #: Chain id that stands in their DDOs, and in what consumers ask for. It must be no real chain's, and not 0, which
+    #: clients take for none; by default it is "Cove" in ASCII.
+    chain_id: int = Field(default=0x436F7665, ge=1, le=2**53 - 1)
 
 
 class EngineSettings(BaseModel):
@@ -177,7 +117,7 @@ class EngineSettings(BaseModel):
     kind: str = ""
 
 
-class SandboxSettings(_Section):
+class SandboxSettings(Section):
     """What the sandbox takes of this host."""
 
     #: First host uid for jobs, and how many there are: each run has one of its own while it lives, so as many as
@@ -201,7 +141,7 @@ class SandboxSettings(_Section):
         return value
 
 
-class ImageSettings(_Section):
+class ImageSettings(Section):
     """What stands behind an image name, or behind every name that a pattern fits (docs/reference/images.md)."""
 
     #: ``host``: a read-only view of this host's /usr; ``rootfs``: a folder; ``archive``: an OCI layout or what
@@ -215,7 +155,7 @@ class ImageSettings(_Section):
     checksum: str = ""
 
 
-class RegistrySettings(_Section):
+class RegistrySettings(Section):
     """How one registry is reached."""
 
     #: Account of the service at the registry; empty: it does not log in.
@@ -232,7 +172,7 @@ class RegistrySettings(_Section):
     stall_seconds: float = Field(default=30.0, gt=0)
 
 
-class ImageStoreSettings(_Section):
+class ImageStoreSettings(Section):
     """Where images of registries and archives are unpacked, and for how long."""
 
     #: Folder; empty: ``images`` in the state folder.
@@ -251,7 +191,7 @@ class ImageStoreSettings(_Section):
     keep_total: ByteSize = ByteSize(50 << 30)
 
 
-class LocalRootSettings(_Section):
+class LocalRootSettings(Section):
     """A folder of this host whose files may be named in file objects of type ``local``."""
 
     path: Path
@@ -259,7 +199,7 @@ class LocalRootSettings(_Section):
     publishers: tuple[str, ...] = ()
 
 
-class UrlSettings(_Section):
+class UrlSettings(Section):
     """How files behind URLs are fetched."""
 
     #: Networks or ``host:port`` that may be reached although they are private.
@@ -276,16 +216,7 @@ class UrlSettings(_Section):
     arweave_gateway: str = ""
 
 
-class ReleaseSettings(_Section):
-    """How much of what a job wrote may leave."""
-
-    max_file: ByteSize = ByteSize(10 << 30)
-    max_total: ByteSize = ByteSize(20 << 30)
-    max_files: int = Field(default=1000, ge=0)
-    max_log: ByteSize = ByteSize(2 << 20)
-
-
-class ApiSettings(_Section):
+class ApiSettings(Section):
     """What the HTTP API grants."""
 
     #: False: a status needs a signature always.
@@ -300,10 +231,10 @@ class ApiSettings(_Section):
     #: as they are, at ``/api/aquarius/assets/ddo``.
     authorized_decrypters: tuple[str, ...] = ()
 
-    _check_decrypters = field_validator("authorized_decrypters")(_are_addresses)
+    _check_decrypters = field_validator("authorized_decrypters")(are_addresses)
 
 
-class HooksSettings(_Section):
+class HooksSettings(Section):
     """Servers of the site's own; docs/hooks.md has what is sent to them."""
 
     #: URL of a server that is asked in the form of Ocean Provider's RBAC; empty: none. It may hold a secret.
@@ -328,7 +259,36 @@ class HooksSettings(_Section):
         return value
 
 
-class LimitSettings(_Section):
+class WebhookPlaceSettings(Section):
+    """One place of the owner's that is told of jobs."""
+
+    #: http or https; it may hold a secret.
+    url: SecretStr
+    #: ``whsec_`` and the base64 of 24 to 64 random bytes: what messages are signed with.
+    secret: SecretStr
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        secret_of(self.secret.get_secret_value())
+        try:
+            parse_url(self.url.get_secret_value())
+        except ValueError as problem:
+            msg = f"url should be {problem}"
+            raise ValueError(msg) from None
+        return self
+
+
+class WebhookSettings(Section):
+    """Who is told of jobs, beside those that consumers name; docs/reference/webhooks.md."""
+
+    endpoints: tuple[WebhookPlaceSettings, ...] = ()
+    #: Networks or ``host:port`` that ``endpoints`` may lie at although they are private.
+    allowed: tuple[str, ...] = ()
+    #: The same for what consumers name: whatever is listed here, each of them can have Cove post to.
+    allowed_to_consumers: tuple[str, ...] = ()
+
+
+class LimitSettings(Section):
     """How often is too often, per minute; 0 turns a rate off. What is over it is answered with 429 and Retry-After.
 
     Who was quiet may ask for a minute's worth at once.

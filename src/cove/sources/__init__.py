@@ -14,7 +14,9 @@ from cove.core.files import (
     IpfsFile,
     LocalFile,
     PeerFile,
+    ResultFileObject,
     S3File,
+    SampleFile,
     UrlFile,
 )
 from cove.ports import FileSource
@@ -28,30 +30,30 @@ SOURCES: Final[Mapping[str, str]] = {
     "smartcontract": "cove.sources.smartcontract:ContractSource",
     "s3": "cove.sources.s3:S3Source",
     "peer": "cove.sources.peer:PeerSource",
+    "sample": "cove.sources.sample:SampleSource",
+    "result": "cove.sources.result:ResultSource",
 }
 """Type of file objects, and the class that brings them. A new type is a line here, a class, and a run of
 ``tests/contract/test_file_source.py``."""
 
 
+_TYPES: Final[Mapping[type[FileObject], str]] = {
+    UrlFile: "url",
+    LocalFile: "local",
+    IpfsFile: "ipfs",
+    ArweaveFile: "arweave",
+    GraphqlFile: "graphql",
+    ContractFile: "smartcontract",
+    S3File: "s3",
+    PeerFile: "peer",
+    SampleFile: "sample",
+    ResultFileObject: "result",
+}
+
+
 def type_of(file: FileObject) -> str:
     """Give the name of a file object's type."""
-    match file:
-        case UrlFile():
-            return "url"
-        case LocalFile():
-            return "local"
-        case IpfsFile():
-            return "ipfs"
-        case ArweaveFile():
-            return "arweave"
-        case GraphqlFile():
-            return "graphql"
-        case ContractFile():
-            return "smartcontract"
-        case S3File():
-            return "s3"
-        case PeerFile():
-            return "peer"
+    return _TYPES[type(file)]
 
 
 def source_for(file: FileObject, sources: Mapping[str, FileSource]) -> FileSource:

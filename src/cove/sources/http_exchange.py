@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Timer
 from typing import Final
@@ -18,6 +18,8 @@ from cove.sources.guard import Endpoint
 from cove.sources.http_body import Stream
 
 _TOO_SLOW: Final = "The source did not answer in time."
+_TOO_LONG: Final = "The source took longer than the time that a file may take."
+_WITH_BODY: Final = frozenset({"POST", "PUT"})
 _AFTERWORD_SECONDS: Final = 1.0
 
 
@@ -38,8 +40,10 @@ class Request:
     url: WebUrl = field(repr=False)
     method: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    #: Sent with POST alone.
+    #: Sent with POST and PUT alone.
     body: bytes = field(default=b"", repr=False)
+    #: A long body in place of ``body``: how many bytes, and what gives them in pieces; None without one.
+    upload: tuple[int, Callable[[], Iterator[bytes]]] | None = field(default=None, repr=False)
     #: Gives the headers that sign the request, right before it is sent; never for where a redirect leads.
     sign: Callable[[Request], tuple[tuple[str, str], ...]] | None = field(default=None, repr=False)
 
@@ -127,14 +131,17 @@ def exchange(request: Request, endpoints: Sequence[Endpoint], limits: Limits, tl
         if request.url.scheme == "https":
             line.socket = tls.wrap_socket(line.socket, server_hostname=request.url.host, suppress_ragged_eofs=False)
             line.check()
+        if request.upload is not None:  # each piece of it may take as long as an answer otherwise
+            line.socket.settimeout(limits.stall_seconds)
+            line.cut_after(limits.total_seconds, _TOO_LONG)
         response = _ask(line.socket, request)
         answer = Answer(response.status, _headers(response), response.fp, line, response)
-        line.cut_after(limits.total_seconds, "The source took longer than the time that a file may take.")
+        line.cut_after(limits.total_seconds, _TOO_LONG)
     except (OSError, http.client.HTTPException, ValueError) as problem:
         reason = line.reason or reason_of(problem)
         line.close()
         raise DataMissing(reason) from None
-    except DataMissing:
+    except BaseException:  # what gives an upload's bytes may fail in ways of its own
         line.close()
         raise
     try:
@@ -185,9 +192,17 @@ def _ask(connected: socket.socket, request: Request) -> http.client.HTTPResponse
     connection.putheader("Accept-Encoding", "identity")
     for name, value in (*request.headers, *(request.sign(request) if request.sign else ())):
         connection.putheader(name, value)
-    if request.method == "POST":
-        connection.putheader("Content-Length", str(len(request.body)))
-    connection.endheaders(request.body or None)
+    if request.method in _WITH_BODY:
+        size = len(request.body) if request.upload is None else request.upload[0]
+        connection.putheader("Content-Length", str(size))
+    if request.upload is None:
+        connection.endheaders(request.body or None)
+    else:
+        connection.endheaders()
+        # Who refuses a file may say so before it is sent, and read no more of it.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for piece in request.upload[1]():
+                connected.sendall(piece)
     return connection.getresponse()
 
 

@@ -83,7 +83,7 @@ class LocalSource:
         name = _name(file)
         if stat.S_ISDIR(found.st_mode):
             return FileFacts(valid=True, type="local", content_type="inode/directory", filename=name)
-        media = _MEDIA_TYPES.guess_type(name)[0] or "application/octet-stream"
+        media = media_type(name)
         return FileFacts(valid=True, type="local", content_length=found.st_size, content_type=media, filename=name)
 
     def open(self, file: FileObject, offset: int = 0) -> LocalReader:
@@ -148,6 +148,11 @@ class LocalSource:
             os.close(place)
             raise DataMissing(_MISSING)
         return place
+
+
+def media_type(name: str) -> str:
+    """Give the media type that a file's name stands for."""
+    return _MEDIA_TYPES.guess_type(name)[0] or "application/octet-stream"
 
 
 def _step(folder: int, name: str) -> int:

@@ -58,10 +58,15 @@ class S3Source:
         def sign(request: Request) -> tuple[tuple[str, str], ...]:
             return signed_headers(request.method, request.url, (), key, self._now())
 
-        return Request(_url_of(file), "GET", sign=sign)
+        return Request(url_of(file), "GET", sign=sign)
 
 
-def _url_of(file: S3File) -> WebUrl:
+def url_of(file: S3File) -> WebUrl:
+    """Give the URL of an object.
+
+    Raises:
+        DataMissing: It is none.
+    """
     try:
         service = parse_url(file.endpoint)
         path = encoded_path(file.object_key)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cove.core.errors import Unavailable
-from cove.core.job import Attempt, Job, JobId, Outcome, Phase, Resources, ResultFile, Verdict
+from cove.core.job import Attempt, Job, JobId, Outcome, Phase, Resources, ResultFile, Tier, Verdict
 from cove.stores.rules import duration, is_active
 
 COLUMNS: Final = (
@@ -114,15 +114,29 @@ def _document(job: Job) -> dict[str, Any]:
     }
     if job.wait_until is not None:
         document["wait_until"] = job.wait_until
+    for name in ("image_digest", "held_at", "review", "notify", "mock"):
+        value = getattr(job, name)
+        if value is not None and value is not False and value != "":  # 0.0 equals False, and is a time
+            document[name] = value
+    if job.onward:
+        document["onward"] = job.onward
+    if job.tier is not None:
+        document["tier"] = (job.tier.free, job.tier.metadata, job.tier.viewers)
     if job.input_digests:
         document["input_digests"] = job.input_digests
     if job.verdicts:
-        document["verdicts"] = [(v.path, v.type, v.size, v.sha256, v.released, v.reason) for v in job.verdicts]
+        document["verdicts"] = [
+            (v.path, v.type, v.size, v.sha256, v.released, v.reason, v.held, v.would) for v in job.verdicts
+        ]
     if job.results:
         document["results"] = [(r.filename, r.filesize, r.type, r.sha256, r.key) for r in job.results]
     if job.history:
         document["history"] = [(a.number, a.outcome, a.reason, a.started_at, a.finished_at) for a in job.history]
     return document
+
+
+def _tier(stored: Sequence[Any] | None) -> Tier | None:
+    return None if stored is None else Tier(stored[0], stored[1], tuple(stored[2]), *stored[3:])
 
 
 def _resources(limits: Resources) -> tuple[float | str, ...]:
@@ -171,5 +185,12 @@ def _job(row: Sequence[Any], document: Mapping[str, Any]) -> Job:
         results=tuple([ResultFile(*item) for item in get("results", ())]),
         history=tuple([Attempt(item[0], Outcome(item[1]), *item[2:]) for item in get("history", ())]),
         wait_until=get("wait_until"),
+        image_digest=get("image_digest", ""),
+        held_at=get("held_at"),
+        review=get("review", ""),
+        notify=get("notify", False),
+        mock=get("mock", False),
+        onward=tuple(get("onward", ())),
+        tier=_tier(get("tier")),
         place=row[9],
     )

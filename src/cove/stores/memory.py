@@ -9,11 +9,23 @@ from dataclasses import replace
 
 from cove.core import queueing
 from cove.core.errors import NotFound, Refused, StaleWrite
+from cove.core.grant import ORDER_KEY, GrantRecord
 from cove.core.job import Job, JobId, Phase
 from cove.core.lifecycle import never_ran
 from cove.core.nonce import nonce_sort_key
-from cove.ports import Finding, JobQuery, Line
-from cove.stores.rules import IN_LINE, UNDER_WAY, UNSTARTED, check_move, duration, is_active, matches
+from cove.ports import Finding, JobQuery, Line, Restart, RunLimit
+from cove.stores.rules import (
+    IN_LINE,
+    UNDER_WAY,
+    UNSTARTED,
+    check_move,
+    duration,
+    grant_spent,
+    grants_of,
+    is_active,
+    matches,
+    used_up,
+)
 
 log = logging.getLogger("cove.stores")
 
@@ -33,6 +45,10 @@ class MemoryJobStore:
         #: The job that each order pays for now, or has paid for where it pays only once.
         self._uses: dict[str, JobId] = {}
         self._next_place = itertools.count(1)
+        #: Job, dataset, owner in lower case, and time of every start.
+        self._starts: list[tuple[JobId, str, str, float]] = []
+        #: By id; ``MemoryGrantStore`` keeps them here, where their runs are counted.
+        self.grants: dict[str, GrantRecord] = {}
 
     async def start(self) -> None:
         """Say that nothing will be kept."""
@@ -41,14 +57,16 @@ class MemoryJobStore:
     async def close(self) -> None:
         """Do nothing: what is stored stays readable, so that a test can look at it."""
 
-    async def add(self, job: Job, package: bytes) -> Job:
-        """Store a new job, its sealed package and the use of its orders, all or nothing."""
+    async def add(self, job: Job, package: bytes, limits: Sequence[RunLimit] = ()) -> Job:
+        """Store a new job, its sealed package, its start and the use of its orders, all or nothing."""
         if job.id in self._jobs:
             raise StaleWrite(f"Job {job.id} is stored already.")
+        self._check_runs(job, limits)
         if job.phase is not Phase.DONE:
             self._take_orders(job)
         self._jobs[job.id] = stored = replace(job, place=self._place(job))
         self._packages[job.id] = package
+        self._record(job, job.created_at)
         return stored
 
     async def package(self, job_id: JobId) -> bytes:
@@ -66,17 +84,26 @@ class MemoryJobStore:
         newest_first = reversed(self._jobs.values())
         return list(itertools.islice((job for job in newest_first if matches(job, query)), max(0, query.limit)))
 
-    async def save(self, job: Job) -> Job:
+    async def runs(self, owner: str, dataset: str, since: float) -> int:
+        """Give how often an account started jobs on a dataset after a time, deleted ones too."""
+        pair = (dataset, owner.lower())
+        return sum(1 for _, *of, at in self._starts if tuple(of) == pair and at > since)
+
+    async def save(self, job: Job, restart: Restart | None = None) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version."""
         stored = self._jobs.get(job.id)
         if stored is None or stored.version != job.version:
             raise StaleWrite(f"Job {job.id} was changed by somebody else.")
         check_move(stored.phase, job.phase)
+        self._check_runs(job, restart.limits if restart is not None else ())
         if stored.phase is Phase.DONE and job.phase is not Phase.DONE:
             self._take_orders(job)
             job = replace(job, place=self._place(job))
-        if stored.phase is not Phase.DONE and job.phase is Phase.DONE and (self._order_pays_again or never_ran(job)):
-            self._free_orders(job.id)
+        if stored.phase is not Phase.DONE and job.phase is Phase.DONE:
+            self._end(job)
+        if restart is not None:
+            self._packages[job.id] = restart.package
+            self._record(job, restart.at)
         after = replace(job, version=job.version + 1)
         self._jobs[job.id] = after
         return after
@@ -88,9 +115,10 @@ class MemoryJobStore:
         self._jobs.pop(job_id, None)
         self._packages.pop(job_id, None)
 
-    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
+    async def queued(self, environment: str, limit: int, *, free: bool | None = None) -> Sequence[Job]:
         """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
-        return self._queue(environment)[: max(0, limit)]
+        waiting = [job for job in self._queue(environment) if free in {None, job.is_free}]
+        return waiting[: max(0, limit)]
 
     async def active(self) -> Sequence[Job]:
         """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
@@ -99,7 +127,7 @@ class MemoryJobStore:
     async def counts(self, environment: str) -> tuple[int, int]:
         """Give how many jobs of an environment wait in ACCEPTED, and how many are between that and DONE."""
         waiting = len(self._queue(environment))
-        unfinished = sum(1 for job in self._of(environment) if job.phase is not Phase.DONE)
+        unfinished = sum(1 for job in self._of(environment) if job.phase not in {Phase.HELD, Phase.DONE})
         return waiting, unfinished - waiting
 
     async def position(self, job: Job) -> int:
@@ -158,7 +186,39 @@ class MemoryJobStore:
     def _take_orders(self, job: Job) -> None:
         if any(self._uses.get(key, job.id) != job.id for key in job.order_keys):
             raise Refused("agreementId", "in_use")
+        for grant in grants_of(job):
+            record = self.grants.get(grant)
+            if record is None or record.used >= record.grant.runs or record.revoked_at is not None:
+                raise grant_spent()
+        for grant in grants_of(job):
+            self.grants[grant] = replace(self.grants[grant], used=self.grants[grant].used + 1)
         self._uses.update(dict.fromkeys(job.order_keys, job.id))
+
+    def _check_runs(self, job: Job, limits: Sequence[RunLimit]) -> None:
+        for limit in () if job.mock else limits:
+            pair = (limit.dataset, job.owner.lower())
+            if sum(1 for _, *of, at in self._starts if tuple(of) == pair and at > limit.since) >= limit.runs:
+                raise used_up(limit)
+
+    def _record(self, job: Job, at: float) -> None:
+        if job.mock:
+            return
+        self._starts += [(job.id, dataset, job.owner.lower(), at) for dataset in dict.fromkeys(job.dataset_dids)]
+
+    def _end(self, job: Job) -> None:
+        """Free what paid for a job: where an order pays only once, only what is a grant or paid for nothing."""
+        unused = never_ran(job)
+        if unused:
+            self._starts = [start for start in self._starts if start[0] != job.id]
+        for grant in grants_of(job) if unused else ():
+            if grant in self.grants and self.grants[grant].used:
+                self.grants[grant] = replace(self.grants[grant], used=self.grants[grant].used - 1)
+        freed = (
+            set(job.order_keys)
+            if self._order_pays_again or unused
+            else {key for key in job.order_keys if key.startswith(ORDER_KEY)}
+        )
+        self._uses = {key: user for key, user in self._uses.items() if user != job.id or key not in freed}
 
     def _free_orders(self, job_id: JobId) -> None:
         self._uses = {key: user for key, user in self._uses.items() if user != job_id}
@@ -185,6 +245,40 @@ class MemoryNonceStore:
         if last is not None and key <= nonce_sort_key(last):
             return False
         self._nonces[address.lower()] = nonce
+        return True
+
+
+class MemoryGrantStore:
+    """A ``GrantStore`` in this process's memory.
+
+    Args:
+        jobs: The store that counts the runs.
+    """
+
+    def __init__(self, jobs: MemoryJobStore) -> None:
+        self._grants = jobs.grants
+
+    async def add(self, record: GrantRecord) -> bool:
+        """Keep a grant; False when it is kept already, which changes nothing."""
+        if record.id in self._grants:
+            return False
+        self._grants[record.id] = record
+        return True
+
+    async def get(self, grant_id: str) -> GrantRecord | None:
+        """Give a grant; None when there is none."""
+        return self._grants.get(grant_id)
+
+    async def list(self) -> Sequence[GrantRecord]:
+        """Give all grants, the newest first."""
+        return list(reversed(self._grants.values()))
+
+    async def revoke(self, grant_id: str, now: float) -> bool:
+        """Take a grant back, for ever; False when there is none, or it was taken back before."""
+        record = self._grants.get(grant_id)
+        if record is None or record.revoked_at is not None:
+            return False
+        self._grants[grant_id] = replace(record, revoked_at=now)
         return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
@@ -22,15 +22,16 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from cove.core import queueing
-from cove.core.errors import NotFound, Refused, StaleWrite
+from cove.core.errors import NotFound, StaleWrite
 from cove.core.job import Job, JobId, Phase
 from cove.core.lifecycle import never_ran
-from cove.ports import Finding, JobQuery, Line
+from cove.ports import Finding, JobQuery, Line, Restart, RunLimit
+from cove.stores import orderuses, starts
 from cove.stores.codec import CHANGING, COLUMNS, decode, encode
 from cove.stores.database import Database, DatabaseConfig
+from cove.stores.grant_runs import give_grants_back
 from cove.stores.prepared import Prepared
 from cove.stores.rules import UNDER_WAY, can_be_stored, check_move, matches
 from cove.stores.tables import (
@@ -42,11 +43,13 @@ from cove.stores.tables import (
     QUEUE,
     WAITS,
     deadlines,
+    deliveries,
     jobs,
     order_uses,
     packages,
 )
 
+Observer = Callable[[Connection, Job], None]
 _IDS_AT_ONCE: Final = 500
 
 _own = jobs.alias("own")
@@ -62,9 +65,17 @@ _RUNS: Final = jobs.c.phase == literal_column("'running'", String)
 
 _ACTIVE: Final = _JOB.where(IS_ACTIVE).order_by(jobs.c.number)
 _QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
-_COUNTS: Final = select(func.coalesce(func.sum(case((WAITS, 1), else_=0)), 0), func.count()).where(
-    _IN_ENVIRONMENT, NOT_DONE
-)
+# A quote in somebody's own words is escaped where it stands in JSON, so that no words look like this.
+_IS_FREE: Final = jobs.c.document.like(literal_column("""'%"tier":[true,%'""", String))
+_QUEUED_BY_TIER: Final[Mapping[bool | None, Select[Any]]] = {
+    None: _QUEUED,
+    True: _QUEUED.where(_IS_FREE),
+    False: _QUEUED.where(~_IS_FREE),
+}
+_COUNTS: Final = select(
+    func.coalesce(func.sum(case((WAITS, 1), else_=0)), 0),
+    func.coalesce(func.sum(case((jobs.c.phase == literal_column("'held'", String), 0), else_=1)), 0),
+).where(_IN_ENVIRONMENT, NOT_DONE)
 _PLACE: Final = select(_own.c.place).where(_own.c.id == bindparam("key"), _own.c.phase == str(Phase.ACCEPTED))
 _POSITION: Final = select(func.count()).where(
     _IN_ENVIRONMENT, WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
@@ -106,24 +117,6 @@ _OVERDUE: Final = (
 _NO_DEADLINE: Final = Prepared(
     delete(deadlines).where(deadlines.c.job_id == bindparam("key")).returning(deadlines.c.job_id)
 )
-_TAKE_ORDER: Final = text(
-    "INSERT INTO order_uses (job_id, order_key, active) VALUES (:job_id, :order_key, :active) "
-    "ON CONFLICT (job_id, order_key) DO UPDATE SET active = excluded.active"
-)
-_FREE_ORDERS: Final = Prepared(
-    update(order_uses)
-    .where(order_uses.c.job_id == bindparam("key"), order_uses.c.active)
-    .values(active=False)
-    .returning(order_uses.c.job_id)
-)
-_FORGET_ORDERS: Final = Prepared(
-    delete(order_uses).where(order_uses.c.job_id == bindparam("key")).returning(order_uses.c.job_id)
-)
-_PAID_FOR: Final = (
-    select(order_uses.c.job_id)
-    .where(order_uses.c.order_key.in_(bindparam("keys", expanding=True)), order_uses.c.job_id != bindparam("key"))
-    .limit(1)
-)
 _ADD: Final = Prepared(
     insert(jobs)
     .values({column.name: bindparam(column.name) for column in jobs.c if column is not jobs.c.number})
@@ -159,7 +152,10 @@ class SqlJobStore:
     ) -> None:
         #: Opened by :meth:`start` and closed by :meth:`close`; other stores may share it.
         self.database = database = Database(DatabaseConfig(url, busy_seconds, connections))
-        self._order_pays_again = order_pays_again
+        #: Called with each job whose phase changes, within the very transaction.
+        self.observers: list[Observer] = []
+        #: False when an order pays for one job only, ever.
+        self.pays_again = order_pays_again
         self._by_id = database.point_read(_BY_ID, "key")
         self._package_of = database.point_read(_PACKAGE, "key")
 
@@ -171,10 +167,15 @@ class SqlJobStore:
         """Let what is under way end, and let go of connections."""
         await self.database.close()
 
-    async def add(self, job: Job, package: bytes) -> Job:
-        """Store a new job, its sealed package and the use of its orders, all or nothing."""
-        pays_again = self._order_pays_again
-        return await self.database.write(lambda connection: _add(connection, job, package, pays_again=pays_again))
+    async def add(self, job: Job, package: bytes, limits: Sequence[RunLimit] = ()) -> Job:
+        """Store a new job, its sealed package, its start and the use of its orders, all or nothing."""
+
+        def write(connection: Connection) -> Job:
+            added = _add(connection, self, job, package)
+            starts.record(connection, added, job.created_at, limits)
+            return added
+
+        return await self.database.write(write)
 
     async def package(self, job_id: JobId) -> bytes:
         """Give the sealed package."""
@@ -200,21 +201,34 @@ class SqlJobStore:
         statement = _matching(tuple(searched), open_only=query.open_only)
         return await self._jobs(statement, {**searched, "limit": query.limit})
 
-    async def save(self, job: Job) -> Job:
+    async def save(self, job: Job, restart: Restart | None = None) -> Job:
         """Write a job if nobody else did since it was read, and give it with its new version."""
-        pays_again = self._order_pays_again
-        return await self.database.write(lambda connection: _save(connection, job, pays_again=pays_again))
+
+        def write(connection: Connection) -> Job:
+            saved = _save(connection, self, job)
+            if restart is not None:
+                starts.record(connection, saved, restart.at, restart.limits)
+                starts.REPACK.rows(connection, {"key": job.id, "sealed": restart.package})
+            return saved
+
+        return await self.database.write(write)
+
+    async def runs(self, owner: str, dataset: str, since: float) -> int:
+        """Give how often an account started jobs on a dataset after a time, deleted ones too."""
+        asked = {"owner": owner.lower(), "dataset": dataset, "since": since}
+        if not can_be_stored(owner + dataset):
+            return 0
+        return await self.database.read(lambda connection: int(connection.execute(starts.COUNT, asked).scalar_one()))
 
     async def remove(self, job_id: JobId) -> None:
         """Forget a job, its package and its orders' use. May be repeated."""
         if can_be_stored(job_id):
-            await self.database.write(
-                lambda connection: _remove(connection, job_id, keep_orders=not self._order_pays_again)
-            )
+            await self.database.write(lambda connection: _remove(connection, job_id, keep_orders=not self.pays_again))
 
-    async def queued(self, environment: str, limit: int) -> Sequence[Job]:
+    async def queued(self, environment: str, limit: int, *, free: bool | None = None) -> Sequence[Job]:
         """Give the jobs in ACCEPTED of an environment, whose turn is next first, at most ``limit``."""
-        return await self._jobs(_QUEUED, {"environment": environment, "limit": max(0, limit)})
+        statement = _QUEUED_BY_TIER[free]
+        return await self._jobs(statement, {"environment": environment, "limit": max(0, limit)})
 
     async def active(self) -> Sequence[Job]:
         """Give every job that is neither ACCEPTED nor DONE, and every job with an open stop or delete wish."""
@@ -303,22 +317,24 @@ def _matching(columns: tuple[str, ...], *, open_only: bool) -> Select[Any]:
     return statement.limit(bindparam("limit"))
 
 
-def _add(connection: Connection, job: Job, package: bytes, *, pays_again: bool) -> Job:
+def _add(connection: Connection, store: SqlJobStore, job: Job, package: bytes) -> Job:
     place = _next_place(connection, job)
     if _STORED.rows(connection, {"key": job.id}):
         raise StaleWrite(f"Job {job.id} is stored already.")
     _ADD.rows(connection, {**encode(job), "place": place})
     _ADD_PACKAGE.rows(connection, {"job_id": job.id, "sealed": package})
-    if not pays_again:
-        _refuse_paid_for(connection, job)
+    if not store.pays_again:
+        orderuses.refuse_paid_for(connection, job)
     if job.phase is not Phase.DONE:
-        _take_orders(connection, job)
+        orderuses.take_orders(connection, job)
     if job.phase is Phase.ACCEPTED:
         _set_deadline(connection, job)
+    for observe in store.observers:
+        observe(connection, job)
     return replace(job, place=place)
 
 
-def _save(connection: Connection, job: Job, *, pays_again: bool) -> Job:
+def _save(connection: Connection, store: SqlJobStore, job: Job) -> Job:
     stored = _STORED.rows(connection, {"key": job.id})
     if not stored or stored[0][0] != job.version:
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
@@ -335,38 +351,27 @@ def _save(connection: Connection, job: Job, *, pays_again: bool) -> Job:
     if not _SAVE.rows(connection, values):
         raise StaleWrite(f"Job {job.id} was changed by somebody else.")
     if before is not job.phase and job.phase is Phase.DONE:
-        (_FORGET_ORDERS if never_ran(job) else _FREE_ORDERS).rows(connection, {"key": job.id})
+        unused = never_ran(job)
+        (orderuses.FORGET_ORDERS if unused else orderuses.FREE_ORDERS).rows(connection, {"key": job.id})
+        if unused:
+            starts.FORGET.rows(connection, {"key": job.id})
+            give_grants_back(connection, job)
     if before is Phase.ACCEPTED and job.phase is not Phase.ACCEPTED and job.wait_until is not None:
         _NO_DEADLINE.rows(connection, {"key": job.id})
     if restarts:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(place=place))
-        if not pays_again:
-            _refuse_paid_for(connection, job)
-        _take_orders(connection, job)
+        if not store.pays_again:
+            orderuses.refuse_paid_for(connection, job)
+        orderuses.take_orders(connection, job)
         _set_deadline(connection, job)
+    for observe in store.observers if before is not job.phase else ():
+        observe(connection, after)
     return after
-
-
-def _refuse_paid_for(connection: Connection, job: Job) -> None:
-    """Refuse a job whose orders pay, or have paid, for another one."""
-    if connection.execute(_PAID_FOR, {"keys": job.order_keys, "key": job.id}).first() is not None:
-        raise Refused("agreementId", "in_use")
 
 
 def _set_deadline(connection: Connection, job: Job) -> None:
     if job.wait_until is not None:
         connection.execute(insert(deadlines), {"job_id": job.id, "wait_until": job.wait_until})
-
-
-def _take_orders(connection: Connection, job: Job) -> None:
-    # Sorted, so that two services that take the same orders cannot wait for each other.
-    uses = [{"job_id": job.id, "order_key": key, "active": True} for key in sorted(set(job.order_keys))]
-    if not uses:
-        return
-    try:
-        connection.execute(_TAKE_ORDER, uses)
-    except IntegrityError:
-        raise Refused("agreementId", "in_use") from None
 
 
 def _next_place(connection: Connection, job: Job) -> int:
@@ -380,8 +385,9 @@ def _remove(connection: Connection, job_id: JobId, *, keep_orders: bool) -> None
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
     connection.execute(delete(packages).where(packages.c.job_id == job_id))
     connection.execute(delete(deadlines).where(deadlines.c.job_id == job_id))
+    connection.execute(delete(deliveries).where(deliveries.c.job_id == job_id))
     if keep_orders:
-        _FREE_ORDERS.rows(connection, {"key": job_id})
+        orderuses.FREE_ORDERS.rows(connection, {"key": job_id})
     else:
         connection.execute(delete(order_uses).where(order_uses.c.job_id == job_id))
 

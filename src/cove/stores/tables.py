@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from cove.stores.rules import IN_LINE, UNSTARTED
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision in ``migrations/versions``, the oldest first. It stands here so that a start need not load Alembic."""
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -141,6 +141,20 @@ deadlines = Table(
 )
 Index("deadlines_time", deadlines.c.wait_until)
 
+starts = Table(
+    "starts",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    # Any of the job's datasets.
+    Column("dataset", Text, primary_key=True),
+    # In lower case.
+    Column("owner", Text, nullable=False),
+    # Unix time.
+    Column("started_at", Double, nullable=False),
+)
+Index("starts_count", starts.c.dataset, starts.c.owner, starts.c.started_at)
+
 nonces = Table(
     "nonces",
     metadata,
@@ -180,6 +194,120 @@ proofs = Table(
 NOT_DELIVERED: Final = proofs.c.state != literal_column("'delivered'", String)
 Index("proofs_open", proofs.c.lane, proofs.c.state, sqlite_where=NOT_DELIVERED, postgresql_where=NOT_DELIVERED)
 
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("opened_at", Double, nullable=False),
+    # Unix time.
+    Column("expires_at", Double, nullable=False),
+    # True once the job went on by it.
+    Column("settled", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    # Everything else but the votes, JSON; it quotes no input but masked.
+    Column("document", Text, nullable=False),
+)
+NOT_SETTLED: Final = literal_column("settled", Boolean).is_(literal_column("false", Boolean))
+Index("reviews_time", reviews.c.opened_at)
+Index("reviews_due", reviews.c.expires_at, sqlite_where=NOT_SETTLED, postgresql_where=NOT_SETTLED)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    # ``core.airlock.file_key``.
+    Column("file", String(32), primary_key=True),
+    Column("reviewer", Text, primary_key=True),
+    Column("approve", Boolean, nullable=False),
+    # Of the bytes that it is about.
+    Column("sha256", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    # Unix time.
+    Column("at", Double, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=False),
+    # Canonical JSON; the hash is of these very bytes.
+    Column("record", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+    # sha256 of what names a record that may be there once; null for the others.
+    Column("once", String(64), unique=True),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    # Counts up as they come in.
+    Column("number", _NUMBER, Identity(), primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("job_id", String(32), nullable=False),
+    # JSON, as it is sent.
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Unix time.
+    Column("due_at", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("messages_due", messages.c.state, messages.c.due_at, messages.c.number)
+grants = Table(
+    "grants",
+    metadata,
+    # Counts up as they come in.
+    Column("number", _NUMBER, Identity(), primary_key=True),
+    # The digest, ``0x`` and 64 lower-case hex digits.
+    Column("id", String(66), nullable=False, unique=True),
+    # The grant and its signature, JSON.
+    Column("document", Text, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    # Unix times.
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    # ``core.delivery.DeliveryKind``.
+    Column("kind", String(16), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    # Unix time.
+    Column("due_at", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    # What was done so far, as its kind writes it; nothing of it is secret.
+    Column("progress", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+TO_DELIVER: Final = deliveries.c.state == literal_column("'open'", String)
+Index("deliveries_due", deliveries.c.kind, deliveries.c.due_at, sqlite_where=TO_DELIVER, postgresql_where=TO_DELIVER)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    # Unix time.
+    Column("due_at", Double, nullable=False),
+    # The whole payment, JSON.
+    Column("document", Text, nullable=False),
+)
+NOT_CLOSED: Final = payments.c.state != literal_column("'closed'", String)
+Index("payments_due", payments.c.due_at, payments.c.job_id, sqlite_where=NOT_CLOSED, postgresql_where=NOT_CLOSED)
+
 counters = Table(
     "counters",
     metadata,
@@ -189,3 +317,6 @@ counters = Table(
 
 QUEUE: Final = "queue"
 """The row of ``counters`` that counts the jobs that came into any queue."""
+
+AUDIT: Final = "audit"
+"""The row of ``counters`` that counts the records of the audit log; who writes there holds it."""

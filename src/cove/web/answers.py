@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cove.core.environment import Access
 from cove.core.fees import SignedFee
 
 
@@ -21,3 +22,17 @@ def fee_answer(fee: SignedFee | None) -> dict[str, Any] | None:
         "s": "0x" + fee.s.hex(),
         "validUntil": fee.valid_until,
     }
+
+
+def access_answer(access: Access) -> dict[str, Any]:
+    """Say who may use an environment, as Ocean Node does; the ids of ERC-1155 tokens stand beside."""
+    lists: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = {}
+    for token in access.tokens:
+        contracts = lists.setdefault(str(token.chain_id), [])
+        if token.contract not in contracts:
+            contracts.append(token.contract)
+        if token.token_id is not None:
+            ids.setdefault(token.contract, []).append(str(token.token_id))
+    answer: dict[str, Any] = {"addresses": list(access.addresses), "accessLists": [lists] if lists else None}
+    return answer | ({"tokenIds": ids} if ids else {})

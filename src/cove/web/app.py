@@ -14,11 +14,25 @@ from cove.core.weburl import own_mark
 from cove.web import auth, documentation
 from cove.web.callers import Counted, Proxied
 from cove.web.errors import LastResort, json_answer, on_cove_error, on_http_error
-from cove.web.routes import access, assets, compute, download, livelogs, results, root, tokens
+from cove.web.routes import (
+    access,
+    assets,
+    catalog,
+    compute,
+    download,
+    livelogs,
+    oceannode,
+    oceannodetokens,
+    results,
+    reviews,
+    root,
+    tokens,
+)
 from cove.wiring import Cove
 
 _LOOKS_OUTSIDE = frozenset(
-    f"{wire.API_PREFIX}/{name}" for name in ("initialize", "initializeCompute", "fileinfo", "download", "compute")
+    f"{wire.API_PREFIX}/{name}"
+    for name in ("initialize", "initializeCompute", "fileinfo", "download", "compute", "freeCompute")
 )
 
 
@@ -53,7 +67,10 @@ def create_app(house: Cove) -> FastAPI:
     )
     app.add_middleware(OneSlash)
     app.add_middleware(Proxied, trusted=house.options.trusted_proxies)
-    for part in (compute, results, livelogs, download, root, access, assets, tokens):
+    for part in (
+        *(compute, results, livelogs, download, root, access, assets, catalog, tokens, reviews),
+        *(oceannode, oceannodetokens),
+    ):
         app.router.routes.extend(part.routes(house).routes)
     documentation.complete(app.openapi())
     return app

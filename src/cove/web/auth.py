@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
@@ -50,9 +50,13 @@ class Proof:
     signature: str
     #: Empty for none, and where a token may not stand for a signature.
     token: str = ""
+    #: Whether the token is one that needs no nonce, and there is no signature.
+    without_nonce: bool = False
 
     def needed(self, field: str = "consumerAddress") -> tuple[str, ...]:
-        """Name the fields that the request must have: a token stands for the signature, and for nothing else."""
+        """Name the fields that the request must have: a token stands for the signature, and most for nothing else."""
+        if self.without_nonce:
+            return (field,)
         return (field, "nonce") if self.token else (field, "signature", "nonce")
 
 
@@ -70,7 +74,8 @@ def proof_of(house: Cove, request: Request, signature: str | None, *, token: boo
     Raises:
         RateLimited: Too many proofs of this client were wrong.
     """
-    proof = Proof(signature or "", _token(request) if token else "")
+    sent = _token(request) if token else ""
+    proof = Proof(signature or "", sent, without_nonce=not signature and house.tokens.needs_no_nonce(sent))
     if proof.signature or proof.token:
         house.limits.may_prove(client_of(request))
         request.scope[_PROVES] = True
@@ -96,7 +101,16 @@ def _token(request: Request) -> str:
     return words[0] if len(words) == 1 else ""
 
 
-async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) -> str:
+def nonce_of(proof: Proof, given: str | None) -> str:
+    """Give a request's nonce as it was sent; empty where it has none and needs none.
+
+    Raises:
+        Invalid: It is missing or malformed.
+    """
+    return "" if proof.without_nonce and not given else parse_nonce(given)
+
+
+async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof, *, command: str = "") -> str:
     """See that an account signed a message, or sent its token, and take its nonce; give the account, checksummed.
 
     A request that fails here never changes the nonce, so nobody can lock another account out.
@@ -107,6 +121,7 @@ async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) 
         message: The text that the signature covers, nonce included.
         nonce: As it was sent.
         proof: Of :func:`proof_of`.
+        command: What clients of Ocean Node's API sign in the message's place, of ``core.messages``; empty for nothing.
 
     Raises:
         BadSignature: The proof is not the account's, or the nonce was used before.
@@ -114,12 +129,17 @@ async def prove(cove: Cove, given: str, message: str, nonce: str, proof: Proof) 
         Unavailable: A contract wallet's chain does not answer.
     """
     account = address(given)
-    parsed = parse_nonce(nonce)
+    parsed = nonce_of(proof, nonce)
     if proof.signature or not proof.token:
-        await _check_signature(cove, account, message, proof.signature)
+        texts = (message, messages.command(given, parsed, command)) if command else (message,)
+        await _check_signature(cove, account, texts, proof.signature)
     else:
         await _check_token(cove, account, proof.token)
-    await take_nonce(cove, account, parsed)
+    if parsed:
+        await take_nonce(cove, account, parsed)
+    else:
+        cove.limits.may_ask(account)
+        cove.limits.asked(account)
     return account
 
 
@@ -138,13 +158,14 @@ async def take_nonce(cove: Cove, account: str, nonce: str) -> None:
     cove.limits.asked(account)
 
 
-async def _check_signature(cove: Cove, account: str, message: str, signature: str) -> None:
+async def _check_signature(cove: Cove, account: str, texts: Sequence[str], signature: str) -> None:
     if len(signature) <= _LONGEST_SIGNATURE:
-        if verify_text(message, signature, account):
+        if any(verify_text(message, signature, account) for message in texts):
             return
         try:
-            if await cove.wallets.signed(account, message, signature):
-                return
+            for message in texts:
+                if await cove.wallets.signed(account, message, signature):
+                    return
         except Unavailable:
             # A wrong signature of the usual form is most probably no wallet's: that needs no chain to be said.
             if parse_signature(signature) is None:

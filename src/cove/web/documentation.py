@@ -28,6 +28,10 @@ _BODIES = (
     wire.TokenRequest,
     wire.ContainerRef,
     wire.FileQuery,
+    wire.ReviewVote,
+    wire.StartJob,
+    wire.InitializeJob,
+    wire.NodeTokenRequest,
 )
 
 
@@ -43,9 +47,16 @@ def query_or_body(
     return {"parameters": _parameters(model, required, without), **body(model, needed=False)}
 
 
-def body(model: type[BaseModel], *, needed: bool = True, form: bool = False) -> dict[str, Any]:
-    """Describe a JSON body, or one that may be a form too; :func:`complete` adds the model to the document."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+def body(*models: type[BaseModel], needed: bool = True, form: bool = False) -> dict[str, Any]:
+    """Describe a JSON body, or one that may be a form too; :func:`complete` adds the models to the document.
+
+    Args:
+        models: One of them is sent.
+        needed: Whether there must be a body.
+        form: Whether it may be a form.
+    """
+    each = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in models]
+    schema: dict[str, Any] = each[0] if len(each) == 1 else {"anyOf": each}
     kinds = ("application/json", *(("application/x-www-form-urlencoded",) if form else ()))
     return {"requestBody": {"required": needed, "content": {kind: {"schema": schema} for kind in kinds}}}
 

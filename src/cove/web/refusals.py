@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from cove.core.policygate import HINTS
+
 Reasons = Mapping[str, str]
 
 _FILE_UNAVAILABLE: Final = "the file (of an algorithm: one of its files) cannot be had from its source now"
@@ -50,6 +52,16 @@ DOWNLOAD: Final[Reasons] = {
 
 FILES: Final[Reasons] = {"did_not_found": _ASSET["did_not_found"]}
 
+POLICY: Final[Reasons] = {code: text[0].lower() + text[1:].rstrip(".") for code, text in HINTS.items()}
+
+TIER: Final[Reasons] = {
+    "not_free": "the environment has no free tier",
+    "payment_not_offered": "the environment takes no payments in this token; the list of environments says in which",
+    "payment_refused": "the tokens cannot be locked; the hint says what the account must deposit or authorize",
+    "resource_unknown": "the environment has nothing of this id to choose",
+    "resource_out_of_range": "the job wants more of something than the environment gives to one",
+}
+
 _JOB: Final[Reasons] = {
     "Compute environment does not exist": "computeEnvironments lists those that do",
     "consumer_not_allowed": "the environment is for listed accounts, and holders of tokens",
@@ -72,23 +84,41 @@ _JOB: Final[Reasons] = {
     "no_publisherTrustedAlgorithms": "a dataset's list of trusted algorithms has no DIDs",
     "algorithm_file_checksum_mismatch": "the algorithm's files are not those that a dataset's owner approved",
     "algorithm_container_checksum_mismatch": "its container is not the one that a dataset's owner approved",
+    **POLICY,
+    "no_sample": "a dataset's owner gives no synthetic sample, so that there are no mock runs on it",
+    "mock_elsewhere": "a service is at another provider, and no mock run can use it",
 }
 
 QUOTE: Final[Reasons] = {
     **_JOB,
     "The validUntil value is not correct.": "it lies in the past, or more than a day beyond the longest run",
+    **TIER,
     "provider_unavailable": "the other provider that a service is at does not answer, or refuses",
 }
 
 START: Final[Reasons] = {
     **_JOB,
     **_ORDER,
+    **TIER,
     "in_use": "the order pays for a job that has not ended",
+    "grant_spent": "the grant pays for no further run, or was taken back",
     "running": "the job that is to run again has not ended",
+    "no_mock_runs": "the environment runs no mock jobs",
+    "mock_output": "the results of a mock run go nowhere else",
+    "is_mock": "the job is a mock run, and stays one",
+    "is_not_mock": "the job is no mock run, and becomes none",
+    "publishing_not_allowed": "the provider publishes no results as assets, or not those of this account",
+    "sending_not_allowed": "the provider sends results to no storage of consumers",
     "too_many": "there are too many environment variables",
     "name_invalid": "an environment variable's name has other characters than letters, digits and underscore",
     "reserved": "an environment variable would steer the service or an interpreter",
     "value_invalid": "an environment variable's value is too long, or no text",
 }
 
-ALL: Final[Reasons] = {**ACCESS, **DOWNLOAD, **QUOTE, **START}
+REVIEW: Final[Reasons] = {
+    "changed": "the file is not the one that was looked at",
+    "closed": "the review is closed: what was decided stands",
+    "decided": "the file is decided already",
+}
+
+ALL: Final[Reasons] = {**ACCESS, **DOWNLOAD, **QUOTE, **START, **REVIEW}

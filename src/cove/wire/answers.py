@@ -17,6 +17,15 @@ class ResultEntry(BaseModel):
     sha256: str | None = Field(
         default=None, description="Hex digest; null for the tar, which is built while it is sent"
     )
+    wouldBe: str | None = Field(  # noqa: N815
+        default=None,
+        description="Of a mock run: what would have become of it on private data: released, held (for a person), "
+        "refused, or cut (of a log, its end alone is released)",
+    )
+    wouldBeReason: str | None = Field(  # noqa: N815
+        default=None,
+        description="Of a mock run: why, where that is not released: leaked_rows, too_many_rows, log_off ..",
+    )
 
 
 class AttemptEntry(BaseModel):
@@ -27,6 +36,47 @@ class AttemptEntry(BaseModel):
     reason: str = Field(description="As in the status; empty on success")
     startedAt: str | None = Field(description="When the algorithm began; null if it never did")  # noqa: N815
     finishedAt: str = Field(description="When the run ended")  # noqa: N815
+
+
+class DeliveryEntry(BaseModel):
+    """How far something is that is done with the job's results beside keeping them here."""
+
+    kind: str = Field(
+        description="storage: they are sent to the storage that output named; asset: they are published, see resultsDid"
+    )
+    state: str = Field(description="open, done or failed")
+    sent: int = Field(description="Files that were sent so far; 0 of an asset")
+    failedTries: int = Field(description="Tries that failed since something last went well")  # noqa: N815
+    note: str | None = Field(default=None, description="What went wrong last, in one sentence; null for nothing")
+    nextTryAt: str | None = Field(default=None, description="When it is tried again; null for now, and at the end")  # noqa: N815
+
+
+class ResourceUse(BaseModel):
+    """How much of something a job may use."""
+
+    id: str = Field(description="cpu, ram, disk or gpu")
+    amount: float = Field(description="Processors, or GiB of memory or disk")
+
+
+class TerminationDetails(BaseModel):
+    """How a job's algorithm ended."""
+
+    exitCode: int | None = Field(default=None, description="Its exit code; null where there is none")  # noqa: N815
+    OOMKilled: bool = Field(default=False, description="Whether it was ended for its memory")
+
+
+class JobPayment(BaseModel):
+    """What is paid for a job's environment through an escrow contract."""
+
+    chainId: int = Field(description="Chain of the contract")  # noqa: N815
+    token: str = Field(description="Address of the token")
+    state: str = Field(description="locking, locked, claiming or closed")
+    lockTx: str | None = Field(default=None, description="Transaction of the lock; null before it is mined")  # noqa: N815
+    claimTx: str | None = Field(default=None, description="Transaction of the claim; null before it is mined")  # noqa: N815
+    cancelTx: str | None = Field(default=None, description="The same, where nothing was claimed")  # noqa: N815
+    locked: str = Field(description="Base units that are locked, or were")
+    claimed: str = Field(description="Base units that the run cost; 0 until it is over")
+    note: str | None = Field(default=None, description="What the lock waits for; null: nothing")
 
 
 class StatusObject(BaseModel):
@@ -41,7 +91,7 @@ class StatusObject(BaseModel):
     statusText: str = Field(description="What the status says; of a job that has ended, how")  # noqa: N815
     algorithmLogUrl: str | None = Field(default=None, description="Link to the log; only in a signed answer")  # noqa: N815
     resultsUrls: list[str] = Field(default_factory=list, description="Links to the outputs, likewise")  # noqa: N815
-    resultsDid: str = Field("", description="Empty: Cove publishes results to their owner alone")  # noqa: N815
+    resultsDid: str = Field("", description="The asset that its results were published as; empty for none")  # noqa: N815
     agreementId: str = Field(description="Transaction of the main dataset's order")  # noqa: N815
     results: list[ResultEntry] | Literal[""] = Field("", description="Empty text before there are any")
     stopreq: int = Field(description="1 after a stop was asked for")
@@ -50,6 +100,9 @@ class StatusObject(BaseModel):
     inputDID: list[str] = Field(description="DIDs of all datasets")  # noqa: N815
     did: str = Field(description="The same as documentId")
     environment: str = Field(description="Id of the compute environment")
+    mock: bool = Field(
+        default=False, description="Whether it is a mock run: samples stood for the datasets, and nobody paid"
+    )
     expireTimestamp: float = Field(description="When the paid period ends; 0 for never")  # noqa: N815
     outcome: str | None = Field(
         default=None,
@@ -59,6 +112,11 @@ class StatusObject(BaseModel):
         default=None, description="Why it did not succeed, for machines: exit_code_3, out_of_memory, time_limit .."
     )
     message: str | None = Field(default=None, description="The same in one sentence")
+    releaseState: str | None = Field(  # noqa: N815
+        default=None,
+        description="Where its results are: checking, held (a person is to look at them), released, rejected, "
+        "returned, expired or withdrawn; null before there are any",
+    )
     exitCode: int | None = Field(default=None, description="Exit code of the algorithm; null where there is none")  # noqa: N815
     outOfMemory: bool = Field(default=False, description="Whether the algorithm was ended for its memory")  # noqa: N815
     attempt: int = Field(1, description="Number of the present run: 1, and 1 more with each restart")
@@ -73,9 +131,27 @@ class StatusObject(BaseModel):
     queueWaitUntil: str | None = Field(  # noqa: N815
         default=None, description="When it stops waiting and ends (queueMaxWaitTime); null for never"
     )
+    deliveries: list[DeliveryEntry] = Field(
+        default_factory=list,
+        description="Of a job with output that has ended: what is done with its results beside keeping them here",
+    )
     progress: dict[str, Any] | None = Field(
         default=None,
         description="phase, elapsedSeconds, bytes while the image and data are brought, and what is being done",
+    )
+    isFree: bool | None = Field(  # noqa: N815
+        default=None, description="Whether it pays nothing for its environment; this and below: of Ocean Node's API"
+    )
+    metadata: dict[str, str | float | bool] | None = Field(default=None, description="What its owner said of it")
+    additionalViewers: list[str] | None = Field(  # noqa: N815
+        default=None, description="Other accounts that may read its results"
+    )
+    maxJobDuration: int | None = Field(default=None, description="Seconds that it may run")  # noqa: N815
+    resources: list[ResourceUse] | None = Field(default=None, description="What it may use")
+    stopRequested: bool | None = Field(default=None, description="The same as stopreq")  # noqa: N815
+    payment: JobPayment | None = Field(default=None, description="What is paid; null where it costs nothing")
+    terminationDetails: TerminationDetails | None = Field(  # noqa: N815
+        default=None, description="The same as exitCode and outOfMemory"
     )
 
 
@@ -166,6 +242,9 @@ class InitializedItem(BaseModel):
 class Initialized(BaseModel):
     """Answer of initializeCompute, in the order asked."""
 
+    mock: bool | None = Field(
+        default=None, description="True in the answer about a mock run: what has no fee needs no order"
+    )
     datasets: list[InitializedItem] = Field(description="One for each dataset that was asked for, in that order")
     algorithm: InitializedItem | None = Field(default=None, description="The algorithm's; absent for code of your own")
 
@@ -191,16 +270,28 @@ class Root(BaseModel):
     chainIds: list[int] = Field(description="Chains whose assets and orders it knows")  # noqa: N815
     providerAddress: str = Field(description="Its account, which signs fees")  # noqa: N815
     providerAddresses: dict[str, str] = Field(description="The same by chain id")  # noqa: N815
+    nodePublicKey: str = Field(  # noqa: N815
+        default="", description="Its account's public key, 65 bytes in hex: encrypt with it what is for it alone"
+    )
     #: A list of two, which every reader of OpenAPI can describe.
     serviceEndpoints: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(  # noqa: N815
         description="Method and path of each endpoint by name"
     )
 
 
+class IndexStatus(BaseModel):
+    """How far a chain is indexed."""
+
+    last_block: int = Field(description="Last block that was read")
+    head: int | None = Field(description="Newest block of the chain; null: not known since the start")
+    behind: int | None = Field(description="Blocks that are still to be read; null: not known since the start")
+
+
 class Health(BaseModel):
     """Answer of ``GET /health``."""
 
     status: str = Field(description="ok")
+    index: dict[str, IndexStatus] = Field(description="How far each chain is indexed, by chain id")
 
 
 class NonceAnswer(BaseModel):
@@ -212,13 +303,13 @@ class NonceAnswer(BaseModel):
 
 
 class CheckedDocument(BaseModel):
-    """A DDO that could be read here, in the form of a validator's proof; address zero proves nothing."""
+    """A DDO that is as it should be, with a proof that the NFT's contract takes."""
 
     hash: str = Field(description="sha256 of the body, 0x hex")
-    publicKey: str = Field(description="Address zero: nobody signed")  # noqa: N815
-    v: int = Field(description="0")
-    r: list[str] = Field(description="One word of zeros")
-    s: list[str] = Field(description="One word of zeros")
+    publicKey: str = Field(description="The provider's address")  # noqa: N815
+    v: int = Field(description="Of the signature: 27 or 28")
+    r: list[str] = Field(description="Of the signature, one word of 0x hex")
+    s: list[str] = Field(description="Of the signature, one word of 0x hex")
 
 
 class InitializedAccess(BaseModel):

@@ -39,6 +39,20 @@ def _json_object(value: object) -> object:
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 
+
+def _object_or_hex(value: object) -> object:
+    given = _json_object(value)
+    if given is not None and not isinstance(given, dict | str):
+        raise ValueError("should be a JSON object, or hexadecimal text of an encrypted one")
+    return given
+
+
+OpenOrSealed = Annotated[
+    Any,
+    BeforeValidator(_object_or_hex),
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]}),
+]
+
 _QUEUE_WAIT: Final = (
     "Seconds that the job may wait for its run, 1 or more; then it ends, and its orders are not used up. Left out: as "
     "long as the environment allows"
@@ -47,7 +61,7 @@ _NONCE: Final = "A decimal number, greater than the last one that the account us
 
 
 # Names are the wire's. Every field may be absent as far as pydantic is concerned, so that one request names all that is
-# missing in one answer; ``_needs`` tells the OpenAPI document which ones the endpoints want.
+# missing in one answer; ``needs`` tells the OpenAPI document which ones the endpoints want.
 
 
 def _object_or_list(value: object) -> object:
@@ -64,18 +78,21 @@ PassedOn = Annotated[
 ]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What all of them have in common."""
+
     model_config = ConfigDict(extra="ignore", str_max_length=200_000)
 
 
-def _needs(*names: str) -> ConfigDict:
+def needs(*names: str) -> ConfigDict:
+    """Say which fields an endpoint wants."""
     return ConfigDict(json_schema_extra={"required": list(names)})
 
 
-class DatasetRef(_Body):
+class DatasetRef(Body):
     """One dataset of a compute request."""
 
-    model_config = _needs("documentId", "serviceId")
+    model_config = needs("documentId", "serviceId")
 
     documentId: str | None = Field(default=None, description="DID of the dataset")  # noqa: N815 - the wire's name
     serviceId: str | None = Field(  # noqa: N815
@@ -85,10 +102,10 @@ class DatasetRef(_Body):
     userdata: JsonObject | None = Field(default=None, description="Your values of the service's consumer parameters")
 
 
-class ContainerRef(_Body):
+class ContainerRef(Body):
     """The container section of an algorithm's metadata."""
 
-    model_config = _needs("entrypoint", "image", "checksum")
+    model_config = needs("entrypoint", "image", "checksum")
 
     entrypoint: str | None = Field(
         default=None, description="Command, $ALGO stands for the code's file; empty: the image's own"
@@ -100,10 +117,10 @@ class ContainerRef(_Body):
     checksum: str | None = Field(default=None, description="sha256: and the digest of the image")
 
 
-class AlgorithmMeta(_Body):
+class AlgorithmMeta(Body):
     """An algorithm given in the request: raw code, or a URL."""
 
-    model_config = _needs("container")
+    model_config = needs("container")
 
     rawcode: str | None = Field(default=None, max_length=200_000, description="The source text itself")
     url: str | None = Field(default=None, description="Where the source is, in place of rawcode; http or https")
@@ -113,7 +130,7 @@ class AlgorithmMeta(_Body):
     container: ContainerRef | None = Field(default=None, description="What runs the code")
 
 
-class AlgorithmRef(_Body):
+class AlgorithmRef(Body):
     """The algorithm of a compute request: published (documentId) or given (meta, which takes precedence)."""
 
     documentId: str | None = Field(default=None, description="DID of a published algorithm; it or meta is needed")  # noqa: N815
@@ -129,10 +146,17 @@ class AlgorithmRef(_Body):
     )
 
 
-class StartCompute(_Body):
+class WebhookRef(BaseModel):
+    """Where to tell of a job."""
+
+    url: str = Field(description="http or https, at a public address")
+    secret: str = Field(description="whsec_ and the base64 of 24 to 64 random bytes; messages are signed with it")
+
+
+class StartCompute(Body):
     """Body of ``POST compute``: start a job, or with ``jobId`` run a finished one again."""
 
-    model_config = _needs("consumerAddress", "nonce")
+    model_config = needs("consumerAddress", "nonce")
 
     consumerAddress: str | None = Field(default=None, description="Your account")  # noqa: N815
     nonce: NumberText | None = Field(default=None, description=_NONCE)
@@ -153,7 +177,12 @@ class StartCompute(_Body):
     additionalInputs: list[DatasetRef] | None = Field(  # noqa: N815 - ocean.py's spelling
         default=None, max_length=100, description="Another spelling of additionalDatasets"
     )
-    output: JsonObject | None = Field(default=None, description="Not looked at: results are kept here for their owner")
+    output: OpenOrSealed = Field(
+        default=None,
+        description="What is done with released results, which are kept here in any case: remoteStorage sends them to "
+        "your own storage, encryption encrypts them to your public key (docs/howto/results-elsewhere.md). Or all of "
+        "it encrypted to this provider's key: 0x and hex digits. Other members are not looked at",
+    )
     envs: dict[str, str] | None = Field(default=None, description="Environment variables for the algorithm")
     layout: Literal["did", "flat"] = Field(
         "did", description="Where the job finds its files: in a folder for each DID, or all in one folder"
@@ -168,10 +197,18 @@ class StartCompute(_Body):
         default=False, description="With jobId: accept that the data changed since the first run"
     )
     queueMaxWaitTime: NumberText | None = Field(default=None, description=_QUEUE_WAIT)  # noqa: N815
+    mock: bool | None = Field(
+        default=None,
+        description="True: a trial on the synthetic samples that the datasets' owners give, in the same container, "
+        "with the same checks, logs in full, and no orders; with jobId it must be what the job is",
+    )
+    webhook: WebhookRef | None = Field(
+        default=None, description="Is told when the job's phase changes, by signed messages without private values"
+    )
     policyServer: PassedOn = None  # noqa: N815
 
 
-class JobSelector(_Body):
+class JobSelector(Body):
     """Parameters of status, stop and delete; at least one of documentId, jobId, consumerAddress, agreementId."""
 
     jobId: str | None = Field(default=None, description="One job")  # noqa: N815
@@ -184,7 +221,7 @@ class JobSelector(_Body):
     )
 
 
-class ResultSelector(_Body):
+class ResultSelector(Body):
     """Parameters of computeResult; ``expires`` and ``link`` replace nonce and signature in the status's own links."""
 
     jobId: str | None = Field(default=None, description="The job")  # noqa: N815
@@ -203,7 +240,7 @@ class ResultSelector(_Body):
     )
 
 
-class LogSelector(_Body):
+class LogSelector(Body):
     """Parameters of computeLogs."""
 
     jobId: str | None = Field(default=None, description="The job")  # noqa: N815
@@ -214,7 +251,7 @@ class LogSelector(_Body):
     )
 
 
-class AccessRequest(_Body):
+class AccessRequest(Body):
     """Parameters of initialize and download."""
 
     documentId: str | None = Field(default=None, description="DID of the asset")  # noqa: N815
@@ -234,7 +271,7 @@ class AccessRequest(_Body):
     policyServer: PassedOn = None  # noqa: N815
 
 
-class TokenRequest(_Body):
+class TokenRequest(Body):
     """Parameters of createAuthToken and deleteAuthToken."""
 
     address: str | None = Field(default=None, description="The account that the token is good for")
@@ -244,10 +281,10 @@ class TokenRequest(_Body):
     token: str | None = Field(default=None, description="The token to take back")
 
 
-class ComputePeriod(_Body):
+class ComputePeriod(Body):
     """Which environment, and until when it is paid."""
 
-    model_config = _needs("validUntil")
+    model_config = needs("validUntil")
 
     env: str | None = Field(
         default=None, description="Id of a compute environment; may be left out where there is one alone"
@@ -255,10 +292,10 @@ class ComputePeriod(_Body):
     validUntil: NumberText | None = Field(default=None, description="Unix time of the end of the paid period")  # noqa: N815
 
 
-class InitializeCompute(_Body):
+class InitializeCompute(Body):
     """Body of ``POST initializeCompute``."""
 
-    model_config = _needs("datasets", "algorithm", "compute", "consumerAddress")
+    model_config = needs("datasets", "algorithm", "compute", "consumerAddress")
 
     datasets: list[DatasetRef] | None = Field(
         default=None, max_length=101, description="The main dataset, then further ones"
@@ -269,26 +306,35 @@ class InitializeCompute(_Body):
     queueMaxWaitTime: NumberText | None = Field(  # noqa: N815
         default=None, description="As in POST compute; only its form is looked at"
     )
+    mock: bool | None = Field(
+        default=None,
+        description="True: ask for a mock run, which needs no orders but of an algorithm whose owner wants one; it is "
+        "refused where a dataset has no sample",
+    )
     policyServer: PassedOn = None  # noqa: N815
 
 
-class EncryptRequest(_Body):
+class EncryptRequest(Body):
     """Parameters of ``POST encrypt``, beside the body."""
 
     chainId: NumberText | None = Field(  # noqa: N815
         default=None, description="The chain that the asset is on, or will be"
     )
     consumerAddress: str | None = Field(  # noqa: N815
-        default=None, description="Who asks, for the site's policy server; not proven"
+        default=None, description="Who asks, for the site's policy server; proven only by a signature"
     )
     publisherAddress: str | None = Field(default=None, description="The same, as it was first called")  # noqa: N815
+    nonce: NumberText | None = Field(default=None, description=f"{_NONCE}; needed with a signature")
+    signature: str | None = Field(
+        default=None, description="Over consumerAddress, nonce and the word encrypt; may be left out"
+    )
     policyServer: PassedOn = None  # noqa: N815
 
 
-class DecryptRequest(_Body):
+class DecryptRequest(Body):
     """Body (JSON or form) of ``POST decrypt``."""
 
-    model_config = _needs("decrypterAddress", "chainId", "dataNftAddress", "nonce")
+    model_config = needs("decrypterAddress", "chainId", "dataNftAddress", "nonce")
 
     decrypterAddress: str | None = Field(default=None, description="Your account")  # noqa: N815
     chainId: NumberText | None = Field(default=None, description="The chain that the asset is on")  # noqa: N815
@@ -312,7 +358,7 @@ class DecryptRequest(_Body):
     policyServer: PassedOn = None  # noqa: N815
 
 
-class FileQuery(_Body):
+class FileQuery(Body):
     """Body of ``POST fileinfo``: a published service by did and serviceId, or a file object, which is read by hand."""
 
     did: str | None = Field(

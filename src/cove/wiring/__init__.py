@@ -8,14 +8,15 @@ import gc
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from cove.access.catalog import Catalog
 from cove.access.downloads import DownloadService
 from cove.access.limits import LimitOptions, Limits
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
 from cove.core.forwarding import parse_network
-from cove.core.policy import ReleaseLimits
 from cove.crypto.box import KeyVault
 from cove.crypto.handles import Handles
 from cove.crypto.keys import keccak, text_digests
@@ -25,20 +26,41 @@ from cove.jobs.looks import Looks
 from cove.jobs.parts import Parts
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
-from cove.ports import Engine, Gate, JobStore, Ledger, MetadataStore
-from cove.results.disk import DiskResults
+from cove.metadata.onchain import OnChainMetadata
+from cove.policies.folder import FolderPolicies
+from cove.ports import Engine, Gate, Inspector, Ledger, MetadataStore
+from cove.results import DiskAirlock, DiskResults
 from cove.settings import Settings
 from cove.sources.local import LocalRoot
+from cove.stores.audit import SqlAuditStore
 from cove.stores.database import sqlite_url
+from cove.stores.deliveries import SqlDeliveryStore
+from cove.stores.grants import SqlGrantStore
+from cove.stores.index import SqlIndexStore
 from cove.stores.nonces import SqlNonceStore
+from cove.stores.reviews import SqlReviewStore
 from cove.stores.sql import SqlJobStore
 from cove.stores.tokens import SqlTokenStore
 from cove.wiring.chains import Connect, connect_http, open_chains, open_nodes
+from cove.wiring.deliveries import RESULTS, open_deliveries
 from cove.wiring.files import environment_of, open_engines, open_providers, open_sources
-from cove.wiring.hooks import open_gates, open_proofs, proofs_beside, retry_proofs
+from cove.wiring.hooks import (
+    open_gates,
+    open_proofs,
+    retry_deliveries,
+    retry_proofs,
+    retry_webhooks,
+    undelivered_beside,
+)
 from cove.wiring.house import Cove, ServiceOptions
 from cove.wiring.images import keep_clean, open_images
+from cove.wiring.inspection import keep_forgetting, open_inspector
+from cove.wiring.payments import open_payments
+from cove.wiring.policies import examine_policies, limits_of, open_policies
+from cove.wiring.publishing import PUBLISHED, open_tidying, rules_of
+from cove.wiring.reviewing import open_reviews
 from cove.wiring.state import DATABASE_FILE, disk_finding, lock, open_vault, prepare_state
+from cove.wiring.webhooks import open_webhooks
 
 __all__ = [
     "Connect",
@@ -46,12 +68,15 @@ __all__ = [
     "ServiceOptions",
     "connect_http",
     "disk_finding",
+    "examine_policies",
     "open_cove",
     "open_nodes",
     "open_vault",
     "prepare_state",
-    "proofs_beside",
+    "retry_deliveries",
     "retry_proofs",
+    "retry_webhooks",
+    "undelivered_beside",
 ]
 
 
@@ -77,25 +102,47 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
     """
     async with contextlib.AsyncExitStack() as stack:
         state = prepare_state(settings.state_dir)
+        policies = open_policies(settings)
+        policies.check()
         stack.enter_context(lock(state))
         vault = open_vault(settings)
         store = await _open_store(settings, state, stack)
         images = open_images(settings, state)
         stack.callback(images.close)
         engines = await open_engines(settings, state, stack, images)
-        ledgers, metadata = await open_chains(settings, vault, connect, stack)
+        index = SqlIndexStore(store)
+        ledgers, metadata = await open_chains(
+            settings, vault, connect, stack, index, grants=SqlGrantStore(store), now=SystemClock().now
+        )
+        indexers = {id_: one.indexer for id_, one in metadata.items() if isinstance(one, OnChainMetadata)}
         gates = open_gates(settings, vault, stack)
-        parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates)
+        inspector = open_inspector(settings, state / "indexes", vault)
+        stack.push_async_callback(inspector.close)
+        kept = SqlDeliveryStore(store)
+        payments = open_payments(settings, vault, stack, store=store, clock=SystemClock(), connect=connect)
+        parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates, policies, inspector)
+        parts = replace(parts, output_rules=rules_of(settings), deliveries=kept, payments=payments)
         reconciler = Reconciler(parts)
+        reconciler.listeners.add(payments.hear)
+        payments.settled.add(reconciler.paid)
+        await payments.begin()
         proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
+        webhooks = open_webhooks(settings, store, vault, parts.clock)
+        reconciler.listeners.add(webhooks.hear)
+        deliveries = open_deliveries(settings, state, parts, vault, kept, connect, stack)
+        reconciler.listeners.add(deliveries.hear)
         limits = Limits(LimitOptions(**settings.limits.model_dump()))
         jobs = JobService(parts, reconciler)
         cove = Cove(
             jobs=jobs,
             live_logs=LiveLogs(parts, jobs),
             access=AccessService(parts, frozenset(account.lower() for account in settings.api.authorized_decrypters)),
+            catalog=Catalog(index, lambda: [reading.lag() for reading in indexers.values()]),
             downloads=DownloadService(parts),
             proofs=proofs,
+            reviews=open_reviews(settings, parts, reconciler),
+            webhooks=webhooks,
+            deliveries=deliveries,
             reconciler=reconciler,
             parts=parts,
             vault=vault,
@@ -121,7 +168,17 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         if loop:
             reconciler.listen_to_engines()
             await stack.enter_async_context(_running(keep_clean(images), "images"))
+            await stack.enter_async_context(_running(keep_forgetting(inspector, tuple(metadata.values())), "indexes"))
             await stack.enter_async_context(_running(reconciler.run(), "reconciler"))
+            await stack.enter_async_context(_running(webhooks.run(), "webhooks"))
+            await stack.enter_async_context(_running(deliveries.run(), "deliveries"))
+            await stack.enter_async_context(_running(payments.run(), "payments"))
+            tidying = open_tidying(settings, state, parts, kept)
+            await stack.enter_async_context(_running(tidying.run(), "published results"))
+            for chain in settings.chains:
+                if chain.id in indexers:
+                    reading = indexers[chain.id].run(chain.index_seconds)
+                    await stack.enter_async_context(_running(reading, f"index of chain {chain.id}"))
             if proofs.wanted:
                 await stack.enter_async_context(_running(proofs.run(), "proofs"))
         yield cove
@@ -139,11 +196,13 @@ def _parts(  # noqa: PLR0917 - every part once
     settings: Settings,
     state: Path,
     vault: KeyVault,
-    store: JobStore,
+    store: SqlJobStore,
     engines: Mapping[str, Engine],
     ledgers: Mapping[int, Ledger],
     metadata: Mapping[int, MetadataStore],
     gates: tuple[Gate, ...],
+    policies: FolderPolicies,
+    inspector: Inspector,
 ) -> Parts:
     roots = {
         name: LocalRoot(root.path.absolute(), frozenset(account.lower() for account in root.publishers))
@@ -154,21 +213,21 @@ def _parts(  # noqa: PLR0917 - every part once
     return Parts(
         clock=clock,
         store=store,
-        results=DiskResults(state / "results"),
+        results=DiskResults(state / RESULTS),
+        airlock=DiskAirlock(state / "airlock"),
+        reviews=SqlReviewStore(store),
+        audit=SqlAuditStore(store),
         vault=vault,
         engines=engines,
-        sources=open_sources(settings, roots, ledgers, clock, vault, providers),
+        sources=open_sources(settings, roots, ledgers, clock, vault, providers, state / PUBLISHED),
         peers=providers,
         ledgers=ledgers,
         metadata=metadata,
-        confirmations={chain.id: chain.confirmations for chain in settings.chains},
+        confirmations=dict.fromkeys(ledgers, 1) | {chain.id: chain.confirmations for chain in settings.chains},
         environments={entry.id: environment_of(entry, settings) for entry in settings.environments},
-        limits=ReleaseLimits(
-            int(settings.release.max_file),
-            int(settings.release.max_total),
-            settings.release.max_files,
-            int(settings.release.max_log),
-        ),
+        limits=limits_of(settings),
+        policies=policies,
+        inspector=inspector,
         local_publishers={name: root.publishers for name, root in roots.items()},
         workspaces=state / "workspaces",
         keccak=keccak,

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from cove.core.enforcement import check_strict
-from cove.core.environment import Access, Environment, HeldToken
+from cove.core.environment import Access, Environment, FreeTier, HeldToken
 from cove.core.errors import SettingsWrong
 from cove.core.job import Resources
+from cove.core.payment import TokenPrices
+from cove.core.tiers import CPU, DISK, GPU, RAM
 from cove.core.weburl import own_mark
 from cove.crypto.keys import checksum, keccak
 from cove.engines import opener
 from cove.ledgers.blocking import blocking_calls
 from cove.ports import Clock, Engine, EnginePlace, FileSource, ImageStore, Ledger, Vault
 from cove.settings import EngineSettings, EnvironmentSettings, Settings
+from cove.settings.environments import AccessSettings
 from cove.sources.arweave import ArweaveSource
 from cove.sources.graphql import GraphqlSource
 from cove.sources.guard import AddressGuard
@@ -25,7 +29,9 @@ from cove.sources.ipfs import IpfsSource
 from cove.sources.local import LocalRoot, LocalSource
 from cove.sources.peer import PeerSource
 from cove.sources.providers import MAX_ANSWER_BYTES, OtherProviders
+from cove.sources.result import ResultSource
 from cove.sources.s3 import S3Source
+from cove.sources.sample import SampleSource
 from cove.sources.smartcontract import ContractSource
 from cove.sources.url import UrlSource
 from cove.wiring.images import image_sources
@@ -97,8 +103,9 @@ def open_sources(  # noqa: PLR0917 - each once
     clock: Clock,
     vault: Vault,
     providers: OtherProviders,
+    published: Path,
 ) -> Mapping[str, FileSource]:
-    """Give one source for each type of file."""
+    """Give one source for each type of file; ``published`` is the folder of published results."""
     given = settings.url_files
     web = UrlSource(
         AddressGuard(given.allowed),
@@ -116,7 +123,9 @@ def open_sources(  # noqa: PLR0917 - each once
         "graphql": GraphqlSource(web),
         "smartcontract": ContractSource(calls, keccak),
         "s3": S3Source(web, clock.now),
+        "result": ResultSource(published),
         "peer": PeerSource(web, providers, account=vault.address, sign=_text_signer(vault), now=clock.now),
+        "sample": SampleSource(),
     }
 
 
@@ -130,19 +139,46 @@ def _text_signer(vault: Vault) -> Callable[[str], str]:
     return sign
 
 
-def _access(entry: EnvironmentSettings, chains: set[int]) -> Access:
-    for token in entry.access.tokens:
+def _access(entry: EnvironmentSettings, given: AccessSettings, chains: set[int]) -> Access:
+    for token in given.tokens:
         if token.chain not in chains:
             raise SettingsWrong(
                 f"Environment {entry.id} is for holders of a token on chain {token.chain}, which is not in chains.",
                 hint="Add the chain to the settings, or take the token out of environments.access.tokens.",
             )
     return Access(
-        tuple(checksum(address) for address in entry.access.addresses),
+        tuple(checksum(address) for address in given.addresses),
         tuple(
             HeldToken(token.chain, checksum(token.contract), int(token.id) if token.id else None)
-            for token in entry.access.tokens
+            for token in given.tokens
         ),
+    )
+
+
+def _free(entry: EnvironmentSettings, limits: Resources, chains: set[int]) -> FreeTier | None:
+    if entry.free is None:
+        return None if entry.price_per_minute else FreeTier(limits)
+    given = {
+        "cpus": entry.free.cpus,
+        "memory_bytes": entry.free.memory,
+        "disk_bytes": entry.free.disk,
+        "time_seconds": entry.free.max_duration,
+    }
+    less: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return FreeTier(replace(limits, **less), _access(entry, entry.free.access, chains), entry.free.max_jobs)
+
+
+def _prices(entry: EnvironmentSettings, settings: Settings) -> tuple[TokenPrices, ...]:
+    with_escrow = {chain.id for chain in settings.chains if chain.escrow}
+    for one in entry.prices:
+        if one.chain not in with_escrow:
+            raise SettingsWrong(
+                f"Environment {entry.id} has a price on chain {one.chain}, which has no escrow in the settings.",
+                hint="Set chains.escrow of that chain, or take the price out of environments.prices.",
+            )
+    return tuple(
+        TokenPrices(one.chain, checksum(one.token), ((CPU, one.cpu), (RAM, one.ram), (DISK, one.disk), (GPU, one.gpu)))
+        for one in entry.prices
     )
 
 
@@ -150,23 +186,26 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
     """Give an environment as the settings describe it.
 
     Raises:
-        SettingsWrong: It is for holders of a token on a chain that is not in the settings.
+        SettingsWrong: It is for holders of a token on a chain that is not in the settings, or has a price where there
+            is no escrow contract.
     """
+    chains = {chain.id for chain in settings.chains}
+    limits = Resources(
+        cpus=entry.cpus,
+        memory_bytes=int(entry.memory),
+        disk_bytes=int(entry.disk),
+        inodes=entry.inodes,
+        processes=entry.processes,
+        time_seconds=entry.max_duration,
+        log_bytes=int(entry.log),
+        gpus=entry.gpus,
+        gpu_type=entry.gpu_type,
+    )
     return Environment(
         id=entry.id,
         engine=entry.engine,
         description=entry.description,
-        resources=Resources(
-            cpus=entry.cpus,
-            memory_bytes=int(entry.memory),
-            disk_bytes=int(entry.disk),
-            inodes=entry.inodes,
-            processes=entry.processes,
-            time_seconds=entry.max_duration,
-            log_bytes=int(entry.log),
-            gpus=entry.gpus,
-            gpu_type=entry.gpu_type,
-        ),
+        resources=limits,
         max_jobs=entry.max_jobs,
         max_queue=entry.max_queue,
         price_per_minute=entry.price_per_minute,
@@ -177,5 +216,9 @@ def environment_of(entry: EnvironmentSettings, settings: Settings) -> Environmen
         max_queue_wait=entry.max_queue_wait,
         image_patterns=entry.images,
         digests_only=entry.digests_only,
-        access=_access(entry, {chain.id for chain in settings.chains}),
+        max_mock_jobs=entry.max_mock_jobs,
+        max_mock_seconds=entry.max_mock_duration,
+        access=_access(entry, entry.access, chains),
+        free=_free(entry, limits, chains),
+        prices=_prices(entry, settings),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 
+from cove.access.deliveries import TOLD_SECONDS, given_up
 from cove.access.proofs import ProofService, findings_of
+from cove.access.webhooks import given_up_messages
 from cove.core.errors import CoveError, SettingsWrong
 from cove.crypto.box import KeyVault
 from cove.crypto.keys import keccak, recover
@@ -16,6 +19,8 @@ from cove.ledgers.executed import ChainProofs
 from cove.ports import Clock, Finding, Gate, ProofSink, Vault
 from cove.settings import Settings
 from cove.stores.database import sqlite_url
+from cove.stores.deliveries import SqlDeliveryStore
+from cove.stores.messages import SqlMessageStore
 from cove.stores.proofs import SqlProofStore
 from cove.stores.sql import SqlJobStore
 from cove.wiring.chains import Connect
@@ -58,18 +63,23 @@ def open_proofs(
     return ProofService(SqlProofStore(store), sinks, clock)
 
 
-async def proofs_beside(settings: Settings) -> Sequence[Finding]:
-    """Look at the proofs in the state folder's database while another process serves from it."""
+async def undelivered_beside(settings: Settings, now: float) -> Sequence[Finding]:
+    """Look at what was not delivered, in the state folder's database, while another process serves from it."""
     store = SqlJobStore(sqlite_url(settings.state_dir.absolute() / DATABASE_FILE))
     try:
         await store.start()
         counts = await SqlProofStore(store).counts()
+        others = [
+            *given_up_messages(await SqlMessageStore(store, (), lambda _: "").failed()),
+            *given_up(await SqlDeliveryStore(store).failed(now - TOLD_SECONDS)),
+        ]
     except CoveError:
         return ()  # the service itself says what is wrong with its database
     finally:
         await store.close()
     lanes = [f"chain:{chain.id}" for chain in settings.chains] if settings.hooks.chain_proof else []
-    return findings_of(counts, [*lanes, *([LANE] if settings.hooks.http_proof_url.get_secret_value() else [])])
+    lanes += [LANE] if settings.hooks.http_proof_url.get_secret_value() else []
+    return [*findings_of(counts, lanes), *others]
 
 
 async def retry_proofs(settings: Settings) -> int:
@@ -79,6 +89,34 @@ async def retry_proofs(settings: Settings) -> int:
         SettingsWrong: There is no database yet, or it cannot be used.
         Unavailable: The database does not answer.
     """
+    async with _store_beside(settings) as store:
+        return await SqlProofStore(store).retry()
+
+
+async def retry_webhooks(settings: Settings) -> int:
+    """Have every message that was given up sent again, also beside a running service; give how many there were.
+
+    Raises:
+        SettingsWrong: There is no database yet, or it cannot be used.
+        Unavailable: The database does not answer.
+    """
+    async with _store_beside(settings) as store:
+        return await SqlMessageStore(store, (), lambda _: "").retry()
+
+
+async def retry_deliveries(settings: Settings) -> int:
+    """Have every delivery that was given up tried again, also beside a running service; give how many there were.
+
+    Raises:
+        SettingsWrong: There is no database yet, or it cannot be used.
+        Unavailable: The database does not answer.
+    """
+    async with _store_beside(settings) as store:
+        return await SqlDeliveryStore(store).retry()
+
+
+@contextlib.asynccontextmanager
+async def _store_beside(settings: Settings) -> AsyncIterator[SqlJobStore]:
     url = settings.database_url.get_secret_value()
     file = settings.state_dir.absolute() / DATABASE_FILE
     if not url and not file.exists():
@@ -86,7 +124,7 @@ async def retry_proofs(settings: Settings) -> int:
     store = SqlJobStore(url or sqlite_url(file))
     try:
         await store.start()
-        return await SqlProofStore(store).retry()
+        yield store
     finally:
         await store.close()
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cove.access.catalog import Catalog
+from cove.access.deliveries import DeliveryService
 from cove.access.downloads import DownloadService
 from cove.access.limits import Limits
 from cove.access.proofs import ProofService
+from cove.access.reviews import ReviewService
 from cove.access.service import AccessService
 from cove.access.wallets import Wallets
+from cove.access.webhooks import WebhookService
 from cove.core.environment import Environment
 from cove.core.errors import Unavailable
 from cove.core.forwarding import Network
@@ -45,8 +49,12 @@ class Cove:
     jobs: JobService
     live_logs: LiveLogs
     access: AccessService
+    catalog: Catalog
     downloads: DownloadService
     proofs: ProofService
+    reviews: ReviewService
+    webhooks: WebhookService
+    deliveries: DeliveryService
     reconciler: Reconciler
     parts: Parts
     vault: Vault
@@ -70,8 +78,16 @@ class Cove:
             findings.extend(await engine.examine())
         findings.extend(await self.parts.store.examine())
         findings.extend(await self.parts.results.examine())
+        findings.extend(await self.parts.policies.examine())
+        findings.extend(await self.parts.inspector.examine())
         findings.extend(await self.proofs.examine())
-        findings.extend([await _chain_finding(ledger) for ledger in self.parts.ledgers.values()])
+        findings.extend(await self.webhooks.examine())
+        findings.extend(await self.deliveries.examine())
+        if self.parts.payments is not None:
+            findings.extend(await self.parts.payments.examine())
+        chains = [ledger for ledger in self.parts.ledgers.values() if ledger.charges_fees]
+        findings.extend([await _chain_finding(ledger) for ledger in chains])
+        findings.extend(await self.catalog.findings())
         return findings
 
 

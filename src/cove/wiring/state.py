@@ -28,7 +28,7 @@ def prepare_state(folder: Path) -> Path:
     path = folder.absolute()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("workspaces", "engine", "results"):
+        for name in ("workspaces", "engine", "results", "airlock"):
             (path / name).mkdir(mode=0o700, exist_ok=True)
     except OSError as problem:
         raise SettingsWrong(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.conftest import ORDER
+from tests.support import daemons
 from tests.support.runs import Channel, Stage
+from tests.support.stages.docker import docker, podman
 from tests.support.stages.kubernetes import kubernetes
 from tests.support.stages.sandbox import sandbox
 
@@ -25,6 +29,8 @@ class Set(NamedTuple):
 
 
 STAGES = {
+    "docker": Set("docker", docker, distant=True),
+    "podman": Set("docker", podman, distant=True),
     "sandbox": Set("sandbox", sandbox),
     "kubernetes": Set("kubernetes", kubernetes, distant=True),
 }
@@ -35,6 +41,16 @@ STAGES = {
 def kinds() -> frozenset[str]:
     """The kinds of engines that this suite can set up."""
     return frozenset(one.kind for one in STAGES.values())
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_daemon_stays() -> Iterator[None]:
+    yield
+    daemons.end_all()
 
 
 @pytest.fixture
@@ -68,8 +84,20 @@ async def distant(request: pytest.FixtureRequest, tmp_path: Path, channel: Chann
         yield made
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop what is for engines over a network where none of them is tested: there is nothing that was skipped."""
-    items[:] = [
-        item for item in items if not ("distant" in getattr(item, "fixturenames", ()) and "NOTSET" in item.name)
-    ]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the suite's tests in an order that is new each time (``tests/conftest.py``).
+
+    What is for engines with a far end is dropped where none of them is tested: there is nothing that was skipped.
+    """
+    left_out = [item for item in items if _is_for_nobody(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    places = [place for place, item in enumerate(items) if _is_ours(item)]
+    ours = [items[place] for place in places]
+    random.Random(os.environ[ORDER]).shuffle(ours)  # noqa: S311 - no secret
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+def _is_for_nobody(item: pytest.Item) -> bool:
+    return "distant" in getattr(item, "fixturenames", ()) and "NOTSET" in item.name

@@ -606,7 +606,7 @@ os.chmod("/tmp/own", 0o6755)
 def ask(*words):
     try:
         return subprocess.run(words, capture_output=True, text=True).stdout.strip()
-    except OSError:  # this image has not what the program needs
+    except OSError:  # this image has not what the program needs, or the run may never have its capabilities
         return ""
 raw = "import socket; socket.socket(2, 3, 1); print('raw')"
 say([[ask(program, flag) for flag in ("-u", "-ru", "-g")] for program in ("/data/inputs/a/0", "/tmp/own")]
@@ -626,9 +626,9 @@ found = []
 for top, below, names in os.walk("/proc"):
     below[:] = [name for name in below if not (top == "/proc" and (name.isdigit() or name in ("self", "thread-self")))]
     for name in names:
-        if attempt(lambda: os.close(os.open(f"{top}/{name}", os.O_WRONLY | os.O_NONBLOCK))) == "done":
-            if os.stat(f"{top}/{name}").st_rdev == os.stat("/dev/null").st_rdev:
-                continue  # hidden behind /dev/null
+        place = f"{top}/{name}"
+        covered = os.path.exists(place) and os.path.samestat(os.stat(place), os.stat("/dev/null"))
+        if not covered and attempt(lambda: os.close(os.open(place, os.O_WRONLY | os.O_NONBLOCK))) == "done":
             found.append(f"{top}/{name}")
 count = sum(len(names) for _, _, names in os.walk("/proc/sys"))
 say([found, count, write("/proc/sys/kernel/core_pattern", "|/tmp/x"), write("/proc/sysrq-trigger", "h")])
@@ -693,7 +693,8 @@ say(found)
         assert held == {}
     known = stage.traits.own_places
     assert all(
-        name.startswith("1 ") and (place.startswith("pipe:") or place in known) for name, place in held.items()
+        name.startswith("1 ") and (place.startswith(("pipe:", "anon_inode:")) or place in known)
+        for name, place in held.items()
     ), held
 
 

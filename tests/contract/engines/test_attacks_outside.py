@@ -150,10 +150,10 @@ for place in ("/data/inputs/a/0", "/data/inputs/a/1/inner.csv"):
     attempt(fcntl.ioctl, held, 0x40086602, b"\\x10" + bytes(7))
     attempt(os.fchmod, held, 0o4777); attempt(os.copy_file_range, held, held, 2)
 """
-    finished = await stage.finish(
-        a_run(script, Bind(str(data), "/data/inputs/a/0"), Bind(str(folder), "/data/inputs/a/1"))
-    )
-    assert finished.exit.failure == ""
+    run = a_run(script, Bind(str(data), "/data/inputs/a/0"), Bind(str(folder), "/data/inputs/a/1"))
+    finished = await stage.finish(run)
+    assert (finished.exit.failure, finished.outputs) == ("", {})
+    await stage.engine.remove(run.id)  # an engine may hold an input by a link of its own until then
     assert (data.read_text(), (folder / "inner.csv").read_text()) == ("true", "true")
     assert [place.name for place in folder.iterdir()] == ["inner.csv"]
     after = [(place.stat().st_mode, place.stat().st_nlink, place.stat().st_mtime_ns) for place in (data, folder)]
@@ -284,11 +284,12 @@ for top in ("/data/outputs", "/data/logs", "/tmp", "/home/job"):
             pass
 print(made)
 """
-    run = a_run(script, inodes=2000)
-    finished = await stage.finish(run)
+    run = a_run(script, inodes=2000, time_seconds=600)
+    finished = await stage.finish(run, patience=300)  # where files are not counted, a busy machine copies half of them
     assert finished.exit.failure == ""
-    assert len(finished.outputs) + len(finished.logs) <= 2300
-    assert 1000 <= int(finished.log) <= 2300
+    if stage.traits.counts_files:
+        assert len(finished.outputs) + len(finished.logs) <= 2300
+        assert 1000 <= int(finished.log) <= 2300
     other = await stage.finish(a_run("Path('/data/outputs/a').write_text('x')"))
     assert other.outputs == {"a": b"x"}
     await stage.engine.remove(run.id)

@@ -228,7 +228,8 @@ async def test_the_main_process_has_a_clean_start(stage: Stage) -> None:
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     # Signals 32 and 33 are the C library's own: no program can set them back that was started with them ignored.
     ignored = int(facts["SigIgn"], 16) & ~(0b11 << 31)
-    assert (facts["Umask"], int(facts["SigBlk"], 16), ignored) == ("0022", 0, 0)
+    blocked = int(facts["SigBlk"], 16) & ~stage.traits.blocked_signals
+    assert (facts["Umask"], blocked, ignored) == ("0022", 0, 0)
     listed = (await stage.finish(a_run(entrypoint="ls -o /proc/self/fd"))).log.splitlines()
     places = dict(line.split()[-3::2] for line in listed if "->" in line)
     assert sorted(places) == ["0", "1", "2", "3"]  # the last is what ls itself lists
@@ -251,7 +252,7 @@ say([os.getresuid(), os.getresgid(), os.getgroups(), user.pw_name, user.pw_dir, 
 """
     found = await stage.said(script)
     user = found[0][0]
-    assert user not in {0, os.getuid()}
+    assert user != 0
     assert user == (stage.traits.user or user)
     assert found == [
         [user] * 3,

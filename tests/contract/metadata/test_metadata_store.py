@@ -1,4 +1,4 @@
-"""The MetadataStore protocol: from the chain itself, and from a cache that serves what the chain has."""
+"""The MetadataStore protocol: from the chain itself, from a cache that serves what it has, and from a folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import lzma
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,12 @@ from tests.support.answering import Answer, Request, answering
 
 from cove.client.market import Published, did_of, set_metadata, set_metadata_state
 from cove.core.errors import NotFound, Unavailable
-from cove.crypto.keys import recover
+from cove.crypto.keys import checksum, recover
 from cove.ledgers.evm import EvmLedger
 from cove.metadata.aquarius import MAX_ANSWER_BYTES, AquariusMetadata
-from cove.metadata.onchain import FACTS_SECONDS, OnChainMetadata
-from cove.ports import MetadataStore
+from cove.metadata.folder import FolderMetadata, write_asset
+from cove.metadata.onchain import BELIEVED_SECONDS
+from cove.ports import Block, MetadataStore
 
 UNKNOWN = "did:op:" + "ab" * 32
 
@@ -51,13 +53,20 @@ class Cache:
         return Answer(status=404) if document is None else Answer(json.dumps(document).encode())
 
 
-@pytest.fixture(params=["onchain", "aquarius"])
-def shelf(request: pytest.FixtureRequest, ocean: Ocean) -> Iterator[Shelf]:
+@pytest.fixture(params=["onchain", "aquarius", "folder"])
+def shelf(request: pytest.FixtureRequest, ocean: Ocean, tmp_path: Path) -> Iterator[Shelf]:
     async def nothing(_: Published) -> None:
         """The chain knows already."""
 
     if request.param == "onchain":
         yield Shelf(ocean.metadata(), nothing)
+        return
+    if request.param == "folder":
+
+        async def write(published: Published) -> None:
+            write_asset(tmp_path, published.ddo, ocean.publisher.address, 0)
+
+        yield Shelf(FolderMetadata(tmp_path, 8996, checksum), write)
         return
     cache = Cache(ocean)
     with answering(cache.answer) as url:
@@ -135,14 +144,14 @@ class Counting:
 
 async def test_an_update_and_a_state_are_seen(ocean: Ocean) -> None:
     clock = Clock()
-    store = OnChainMetadata(ocean.ledger(), ocean.vault, monotonic=clock)
+    store = ocean.metadata(monotonic=clock)
     published = await ocean.publish()
     assert (await store.asset(published.did)).name == "A dataset"
     changed = {**published.ddo, "metadata": {**published.ddo["metadata"], "name": "Renamed"}}
     document = json.dumps(changed).encode()
     await set_metadata(ocean.publisher, published.nft, document, ocean.encrypt, url="http://p")
     await set_metadata_state(ocean.publisher, published.nft, 3)
-    clock.now += FACTS_SECONDS
+    clock.now += 2 * BELIEVED_SECONDS
     asset = await store.asset(published.did)
     assert (asset.name, asset.state) == ("Renamed", 3)
 
@@ -152,10 +161,10 @@ async def test_many_lookups_share_one_scan_and_a_warm_one_costs_nothing(ocean: O
     rpc = Counting(ocean)
     ledger = EvmLedger(rpc, 8996, ocean.addresses.factory, recover=recover)
     clock = Clock()
-    store = OnChainMetadata(ledger, ocean.vault, monotonic=clock)
+    store = ocean.metadata(ledger=ledger, monotonic=clock)
     await asyncio.gather(*(store.asset(entry.did) for entry in published * 20))
-    scans = rpc.methods.count("eth_getBlockByNumber")
-    assert scans <= 2  # those that asked while the first scan was on its way share a second one
+    assert rpc.methods.count("eth_getLogs") <= 2 * rpc.methods.count("eth_getBlockByNumber")
+    assert rpc.methods.count("eth_chainId") == 1
     before = len(rpc.methods)
     await asyncio.gather(*(store.asset(entry.did) for entry in published * 20))
     assert len(rpc.methods) == before
@@ -235,32 +244,11 @@ async def test_a_contract_that_the_factory_did_not_make_publishes_nothing(ocean:
         await ocean.metadata().asset(did_of(sent.contract, 8996))
 
 
-async def test_a_reorganised_chain_is_read_anew(ocean: Ocean) -> None:
-    published = await ocean.publish()
-
-    class Forgetful(EvmLedger):
-        """Forgets where an event was, once."""
-
-        lost = True
-
-        async def metadata_events(self, first_block: int, last_block: int) -> Sequence[Any]:
-            if first_block == last_block and self.lost:
-                self.lost = False
-                return []
-            return await super().metadata_events(first_block, last_block)
-
-    ledger = Forgetful(ocean.chain, 8996, ocean.addresses.factory, recover=recover)
-    store = OnChainMetadata(ledger, ocean.vault)
-    with pytest.raises(Unavailable, match="reorganised"):
-        await store.asset(published.did)
-    assert (await store.asset(published.did)).did == published.did
-
-
 async def test_the_scan_begins_where_the_owner_says(ocean: Ocean) -> None:
     early = await ocean.publish()
     head, _ = await ocean.ledger().head()
     late = await ocean.publish()
-    store = OnChainMetadata(ocean.ledger(), ocean.vault, start_block=head + 1)
+    store = ocean.metadata(start_block=head + 1)
     assert (await store.asset(late.did)).did == late.did
     with pytest.raises(NotFound):
         await store.asset(early.did)
@@ -273,12 +261,12 @@ async def test_a_chain_that_is_long_to_read_says_how_far_it_is(ocean: Ocean) -> 
     class Slow(EvmLedger):
         """Takes ten seconds for each part."""
 
-        async def metadata_events(self, first_block: int, last_block: int) -> Sequence[Any]:
+        async def asset_events_of(self, block: Block) -> Sequence[Any]:
             clock.now += 10
-            return await super().metadata_events(first_block, last_block)
+            return await super().asset_events_of(block)
 
     ledger = Slow(ocean.chain, 8996, ocean.addresses.factory, recover=recover)
-    store = OnChainMetadata(ledger, ocean.vault, monotonic=clock, blocks_per_step=1)
+    store = ocean.metadata(ledger=ledger, monotonic=clock)
     with pytest.raises(Unavailable, match="still being read") as caught:
         await store.asset(published.did)
     assert caught.value.part == "chain 8996"

@@ -11,6 +11,7 @@ import pytest
 from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct
 from tests.chain import Ocean
+from tests.support.lines import Line
 
 from cove.client import Signer
 from cove.client.market import Wallet, transfer
@@ -19,34 +20,11 @@ from cove.core.proof import Access, Proof, provider_data
 from cove.crypto.box import KeyVault
 from cove.crypto.keys import Account, recover
 from cove.ledgers import abi
-from cove.ledgers.executed import ChainProofs, Patience
+from cove.ledgers.executed import ChainProofs
 from cove.ledgers.rpc import RpcError
+from cove.ledgers.sending import Patience
 
 NUMBERS = itertools.count(1)
-
-
-@dataclass
-class Line:
-    """The way to the chain, which a test can break."""
-
-    ocean: Ocean
-    #: The next transactions are answered and lost.
-    lose: int = 0
-    down: bool = False
-    sent: list[str] = field(default_factory=list)
-
-    async def call(self, method: str, params: Sequence[object] = ()) -> object:
-        if self.down:
-            raise Unavailable("chain 8996")
-        if method == "eth_sendRawTransaction":
-            self.sent.append(str(params[0]))
-            if self.lose:
-                self.lose -= 1
-                return "0x" + "0" * 64
-        return await self.ocean.chain.call(method, params)
-
-    async def close(self) -> None:
-        """Leave the chain open."""
 
 
 @dataclass

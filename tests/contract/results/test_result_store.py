@@ -74,6 +74,19 @@ async def test_a_put_may_be_repeated_even_when_the_source_is_gone(store: ResultS
     assert await read(store, key) == b"content"
 
 
+async def test_two_puts_at_the_same_time_are_one(store: ResultStore, tmp_path: Path) -> None:
+    place = written(tmp_path / "source", b"content")
+    place.chmod(0o600)
+    output = released("a", b"content")
+
+    def overtaken() -> Path:
+        store.put(JOB, 1, output, lambda: place)  # takes the source with it
+        return place
+
+    key = store.put(JOB, 1, output, overtaken)
+    assert await read(store, key) == b"content"
+
+
 async def test_a_later_put_of_the_same_path_replaces_the_earlier(store: ResultStore, tmp_path: Path) -> None:
     key = await put(store, tmp_path, "a", b"earlier and longer")
     assert await put(store, tmp_path, "a", b"later") == key

@@ -11,11 +11,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from tests.support import postgresql
 
-from cove.ports import JobStore, NonceStore, TokenStore
+from cove.ports import GrantStore, JobStore, NonceStore, TokenStore
 from cove.stores import (
+    MemoryGrantStore,
     MemoryJobStore,
     MemoryNonceStore,
     MemoryTokenStore,
+    SqlGrantStore,
     SqlJobStore,
     SqlNonceStore,
     SqlTokenStore,
@@ -34,6 +36,7 @@ class Stores:
     jobs: JobStore
     nonces: NonceStore
     tokens: TokenStore
+    grants: GrantStore
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +73,10 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     jobs = make_job_store(request.param, request)
     await jobs.start()
     if isinstance(jobs, SqlJobStore):
-        yield Stores(jobs, SqlNonceStore(jobs), SqlTokenStore(jobs, lambda: NOW))
+        yield Stores(jobs, SqlNonceStore(jobs), SqlTokenStore(jobs, lambda: NOW), SqlGrantStore(jobs))
     else:
-        yield Stores(jobs, MemoryNonceStore(), MemoryTokenStore())
+        assert isinstance(jobs, MemoryJobStore)
+        yield Stores(jobs, MemoryNonceStore(), MemoryTokenStore(), MemoryGrantStore(jobs))
     await jobs.close()
 
 

@@ -216,7 +216,8 @@ async def test_the_loop_gets_what_it_must_look_at(store: JobStore) -> None:
     under_way = [a_job(phase=phase) for phase in Phase if phase not in {Phase.ACCEPTED, Phase.DONE}]
     to_stop = a_job(stop_requested_at=1.0)
     to_delete = a_job(phase=Phase.DONE, delete_requested_at=1.0)
-    at_rest = [a_job(), a_job(phase=Phase.DONE), a_job(phase=Phase.DONE, stop_requested_at=1.0)]
+    in_the_airlock = a_job(phase=Phase.HELD, held_at=2.0)
+    at_rest = [in_the_airlock, a_job(), a_job(phase=Phase.DONE), a_job(phase=Phase.DONE, stop_requested_at=1.0)]
     for job in (*at_rest, *under_way, to_stop, to_delete):
         await store.add(job, b"")
     assert {job.id for job in await store.active()} == {job.id for job in (*under_way, to_stop, to_delete)}

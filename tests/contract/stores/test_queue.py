@@ -8,7 +8,7 @@ import pytest
 from tests.support.jobs import ALICE, BOB, a_job
 
 from cove.core.errors import Refused
-from cove.core.job import Job, Phase
+from cove.core.job import Job, Phase, Tier
 from cove.core.lifecycle import restarted, waited_too_long
 from cove.ports import JobStore
 
@@ -31,6 +31,16 @@ async def test_consumers_take_turns(store: JobStore) -> None:
     elsewhere = await store.add(a_job(owner=BOB, environment="other", order_keys=("c",)), b"")
     assert list(await store.queued("other", 10)) == [elsewhere]
     assert list(await store.queued("default", 10)) == order
+
+
+async def test_free_jobs_and_others_are_told_apart(store: JobStore) -> None:
+    mine = '{"tier":[true,"x"]}'
+    tiers = (Tier(free=True, metadata=mine), Tier(free=False, metadata=mine), None, Tier(free=True))
+    free, paid, plain, other = [await store.add(a_job(tier=tier), b"") for tier in tiers]
+    assert list(await store.queued("default", 9)) == [free, paid, plain, other]
+    assert list(await store.queued("default", 9, free=True)) == [free, other]
+    assert list(await store.queued("default", 9, free=False)) == [paid, plain]
+    assert list(await store.queued("default", 1, free=False)) == [paid]
 
 
 async def test_who_has_jobs_running_takes_no_turn_twice(store: JobStore) -> None:

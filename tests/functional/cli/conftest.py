@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.chain import Ocean
+from tests.support.policies import UNCHECKED_FILE, policy_folder
 from tests.support.programs import RPC_TOKEN, chain_over_http, cove, running
 
 from cove import wire
@@ -44,6 +45,8 @@ class House:
     folder: Path
     dataset: Published
     algorithm: Published
+    #: Where the owner has ``cove.toml`` and ``policies``.
+    owner: Path
 
     def consumer(self, *arguments: str | Path, key: str = "consumer") -> subprocess.CompletedProcess[str]:
         """Run a consumer's command, in the consumer's folder."""
@@ -86,7 +89,8 @@ class House:
 
 
 def settings_text(ocean: Ocean, rpc: str, folder: Path) -> str:
-    """Write a settings file as an owner does."""
+    """Write a settings file as an owner does; the log of whoever wants it is shown live, and nothing is compared."""
+    policy_folder(folder, f'{UNCHECKED_FILE}[logs]\nmode = "live"\n')
     return f"""
 state_dir = "{folder}/state"
 key_file = "{folder}/provider.key"
@@ -108,6 +112,13 @@ disk = "64MiB"
 max_duration = 60
 price_per_minute = "0.1"
 live_logs = true
+
+[policies]
+folder = "{folder}/policies"
+
+[sending]
+allowed = true
+private = ["127.0.0.0/8"]
 
 [local.data]
 path = "{folder}/data"
@@ -142,7 +153,7 @@ def house(ocean: Ocean, rpc: str, tmp_path_factory: pytest.TempPathFactory) -> I
     with running("serve", "--settings", folder / "cove.toml") as service:
         url = service.line(r"listening on (http://\S+)")[1]
         dataset, algorithm = asyncio.run(_publish(ocean, url))
-        yield House(url, ocean, consumer, dataset, algorithm)
+        yield House(url, ocean, consumer, dataset, algorithm, folder)
         service.signal(signal.SIGTERM)
         assert service.end() == 0
         assert RPC_TOKEN not in service.text + service.words

@@ -251,7 +251,7 @@ def test_on_a_terminal_long_work_shows_that_it_goes_on(house: House) -> None:
     assert "70 Job completed" in shown
     shown = _on_a_terminal(house, "results", job_id, "--out", "terminal")
     assert "algorithm.log" in shown
-    assert "2 files in terminal." in shown
+    assert "3 files in terminal." in shown
 
 
 def _on_a_terminal(house: House, *words: str) -> str:

@@ -28,6 +28,16 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing(tmp_path: Path) -> None:
     assert left_behind(tmp_path, _jobs(ended.stdout)) == []
 
 
+def test_the_demo_without_a_chain_does_the_same_job(tmp_path: Path) -> None:
+    ended = cove("demo", "--no-chain", TMPDIR=str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert "mean systolic pressure of 10000 patients: 130.081" in ended.stdout
+    assert "pays for 10 runs" in ended.stdout
+    assert float(re.findall(r"all\W+([0-9.]+)", ended.stdout)[-1]) < 60
+    assert left_behind(tmp_path, _jobs(ended.stdout)) == []
+    assert cove("demo", "--no-chain", "--rpc", "http://127.0.0.1:1").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("line", "number", "code"),
     [
@@ -74,12 +84,17 @@ def test_another_chain_does_once_its_accounts_have_coin(tmp_path: Path, ocean: O
     assert left_behind(tmp_path, _jobs(ended.stdout)) == []
 
 
-def test_what_keep_prints_works_when_it_is_typed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [((), "The orders above pay"), (("--no-chain",), "Each grant above pays")],
+    ids=["chain", "none"],
+)
+def test_what_keep_prints_works_when_it_is_typed(tmp_path: Path, options: tuple[str, ...], last: str) -> None:
     service, hand = tmp_path / "service", tmp_path / "hand"
     service.mkdir()
     hand.mkdir()
-    with running("demo", "--keep", TMPDIR=str(service)) as demo:
-        demo.line("The orders above pay")
+    with running("demo", "--keep", *options, TMPDIR=str(service)) as demo:
+        demo.line(last)
         variables = dict(part.split("=", 1) for part in demo.line(r"export (COVE_URL=.*)")[1].split())
         assert variables["COVE_ACCOUNT_KEY"] in demo.line("consumer +0x.*")[0]
         commands = {words[1]: words[1:] for words in _commands(demo)}

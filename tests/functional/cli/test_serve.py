@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import socket
 import sqlite3
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.support.ports import free_port
 from tests.support.programs import Running, cove, running
 
 SECRET = "5e7f3f9dcd71f3a1c8a3d1b2c7e1b0d9" * 2
@@ -26,18 +26,22 @@ def owner(tmp_path: Path) -> Path:
 
 
 def _health(service: Running) -> object:
-    with urllib.request.urlopen(service.line(LISTENING)[1] + "/health", timeout=2) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(service.line(LISTENING)[1] + "/health", timeout=30) as answer:  # noqa: S310 - ours
         return json.load(answer)
 
 
+def _processor_seconds(service: Running) -> float:
+    """Say how much work a process had: how long it took depends on what else this machine does."""
+    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_it_answers_soon_where_the_environment_says_and_stops_in_order(owner: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    start = time.monotonic()
+    port = free_port()
     with running("serve", cwd=owner, COVE_LISTEN__PORT=str(port)) as service:
         assert service.line(LISTENING)[2] == str(port)
-        assert _health(service) == {"status": "ok"}
-        assert time.monotonic() - start < 10  # 1 s on a quiet machine
+        assert _health(service) == {"status": "ok", "index": {}}
+        assert _processor_seconds(service) < 5  # 1 s, which is what it takes on a quiet machine
         service.signal(signal.SIGTERM)
         assert service.end() == 0
         assert "Cove has stopped" in service.words
@@ -63,7 +67,7 @@ def test_a_second_one_on_the_same_folder_or_port_says_so(owner: Path) -> None:
         taken = cove("serve", cwd=owner, COVE_STATE_DIR="other", COVE_LISTEN__PORT=port)
         assert (taken.returncode, taken.stdout) == (2, "")
         assert taken.stderr.startswith(f"Error: 127.0.0.1:{port} cannot be listened on: Address already in use.\n")
-        assert _health(service) == {"status": "ok"}  # the first one did not notice
+        assert _health(service) == {"status": "ok", "index": {}}  # the first one did not notice
         service.signal(signal.SIGINT)
         assert service.end() == 0
 

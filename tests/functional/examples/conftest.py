@@ -15,12 +15,20 @@ from typing import Any
 import pytest
 from tests.chain import Ocean
 from tests.functional.cli.conftest import settings_text, write_key
+from tests.support.held import digest, store_held
 from tests.support.programs import chain_over_http, environment, running
 from tools.reference import EXAMPLES
 
 from cove import wire
 from cove.client import CoveClient, Signer, is_final
 from cove.client.market import AssetDraft, Published, ServiceDraft, mint, order, provider_encrypt, publish
+from cove.core.airlock import file_key
+from cove.crypto.box import KeyVault
+from cove.crypto.keys import Account
+from cove.results import DiskAirlock
+from cove.stores import SqlJobStore
+from cove.stores.database import sqlite_url
+from cove.stores.reviews import SqlReviewStore
 
 CONTAINER = {"entrypoint": "python3 $ALGO", "image": "cove/host", "checksum": "sha256:" + "0" * 64}
 ENDLESS = "import time\nwhile True:\n    time.sleep(1)\n"
@@ -62,17 +70,33 @@ class Place:
             "PUBLISHED": self.dataset.tx_id,
         }
         match name:
-            case "start":
+            case "start" | "free_compute":
                 given["DATASET_ORDER"] = self._ordered()
             case "download":
                 given["TABLE_ORDER"] = asyncio.run(self._order(self.table, self._access_fee()))
             case "stop":
                 given["JOB"] = self._job(ENDLESS, until=40)
-            case "status" | "result" | "logs" | "delete" | "start_again":
+            case "status" | "result" | "logs" | "streamable_logs" | "delete" | "start_again":
                 given["JOB"] = self._job((EXAMPLES / "algorithm.py").read_text("utf-8"), until=70)
+            case "reviews" | "review_file" | "review_vote":
+                given |= asyncio.run(self._held())
             case "delete_token":
                 given["TOKEN"] = self.run(EXAMPLES / "create_token.py").stdout.strip()
+            case "auth_token_invalidate":
+                given["TOKEN"] = self.run(EXAMPLES / "auth_token.py").stdout.strip()
         return given
+
+    async def _held(self) -> dict[str, str]:
+        """Put a held job of somebody else's into the service's folder."""
+        state, content = self.key_file.parent / "state", b"Ann,41\nBob,42\n"
+        jobs = SqlJobStore(sqlite_url(state / "cove.db"))
+        await jobs.start()
+        vault = KeyVault(Account.from_file(self.key_file.parent / "provider.key"))
+        stranger = self.ocean.stranger.address
+        keeps, source = DiskAirlock(state / "airlock"), state / "source"
+        job = await store_held(jobs, SqlReviewStore(jobs), keeps, vault, source, stranger, {"rows.csv": content})
+        await jobs.close()
+        return {"JOB": job.id, "FILE": file_key("output", "rows.csv"), "SHA256": digest(content)}
 
     def _client(self) -> CoveClient:
         return CoveClient(self.url, Signer.from_file(self.key_file))
@@ -117,7 +141,9 @@ def place(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
     write_key(folder / "provider.key", ocean.chain.accounts[1].private_key)
     write_key(folder / "consumer.key", ocean.chain.accounts[2].private_key)
     with chain_over_http(ocean.chain) as rpc:
-        (folder / "cove.toml").write_text(settings_text(ocean, rpc, folder))
+        reviewers = f'[review]\nreviewers = ["{ocean.consumer.address}"]\n'
+        free = "[environments.free]\ncpus = 0.5\n"
+        (folder / "cove.toml").write_text(settings_text(ocean, rpc, folder) + free + reviewers)
         with running("serve", "--settings", folder / "cove.toml") as service:
             url = service.line(r"listening on (http://\S+)")[1]
             dataset, table = asyncio.run(_publish(ocean, url))
@@ -131,7 +157,12 @@ def place(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
 async def _publish(ocean: Ocean, url: str) -> tuple[Published, Published]:
     encrypt = provider_encrypt(url, ocean.chain.chain_id)
     files = [{"type": "local", "root": "data", "path": "table.csv"}]
-    compute = {"allowRawAlgorithm": True, "publisherTrustedAlgorithms": [], "publisherTrustedAlgorithmPublishers": []}
+    compute = {
+        "allowRawAlgorithm": True,
+        "allowNetworkAccess": False,
+        "publisherTrustedAlgorithms": [],
+        "publisherTrustedAlgorithmPublishers": [],
+    }
     services = (
         ServiceDraft("compute", files, url, 86_400, compute=compute),
         ServiceDraft("access", files, url, 86_400),

@@ -59,7 +59,7 @@ async def test_a_stop_does_not_wait_for_another_provider(site: Site, other: Othe
     began = time.monotonic()
     await site.cove.jobs.stop(JobQuery(job_id=job_id, owner=job.owner))
     stopped = await site.done(job_id)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     assert stopped.outcome is Outcome.STOPPED
     assert site.left_behind() == []
 

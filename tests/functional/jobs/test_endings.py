@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.answering import Answer, answering
+from tests.support.ports import closed_port
 from tests.support.site import INPUT, Site, settings
 
-from cove.core.job import Outcome
+from cove.core.errors import NoSpace
+from cove.core.job import Container, Outcome
 from cove.ports import JobQuery
 from cove.wire import status_of
 from cove.wiring import open_cove
@@ -25,10 +28,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root may mount a smal
 
 
 @pytest.fixture
-def closed_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+def closed() -> Iterator[str]:
+    """Give an address that refuses connections."""
+    with socket.socket() as holder:
+        yield f"127.0.0.1:{closed_port(holder)}"
 
 
 @pytest.fixture
@@ -40,8 +43,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def site(folder: Path, closed_port: str) -> AsyncIterator[Site]:
-    async with open_cove(settings(folder, url_files={"allowed": (closed_port,)})) as cove:
+async def site(folder: Path, closed: str) -> AsyncIterator[Site]:
+    async with open_cove(settings(folder, url_files={"allowed": (closed,)})) as cove:
         yield Site(cove)
 
 
@@ -49,22 +52,22 @@ def url_file(address: str) -> dict[str, object]:
     return {"type": "url", "url": f"http://{address}{SECRET_PATH}", "method": "GET"}
 
 
-async def test_unreachable_data_ends_with_31_and_a_log_without_the_url(site: Site, closed_port: str) -> None:
-    job = await site.done(await site.add(READS, [url_file(closed_port)]))
+async def test_unreachable_data_ends_with_31_and_a_log_without_the_url(site: Site, closed: str) -> None:
+    job = await site.done(await site.add(READS, [url_file(closed)]))
     assert (job.outcome, job.reason, status_of(job)[0]) == (Outcome.PROVIDER_FAILED, "data_unavailable", 31)
     assert job.finished_at is not None
     log = await site.text(job, "configuration.log")
     assert log.startswith(f"{INPUT}: ")
     for told in (log, job.message, repr(job)):
-        assert closed_port not in told
+        assert closed not in told
         assert "geheim" not in told
-    assert [result.type for result in job.results] == ["configurationLog"]
+    assert [result.type for result in job.results] == ["configurationLog", "publishLog"]
     assert site.left_behind() == []
 
 
-async def test_an_unreachable_algorithm_ends_with_32(site: Site, closed_port: str) -> None:
+async def test_an_unreachable_algorithm_ends_with_32(site: Site, closed: str) -> None:
     file = {"type": "local", "root": "data", "path": "table"}
-    job = await site.done(await site.add("", [file], algorithm=[url_file(closed_port)]))
+    job = await site.done(await site.add("", [file], algorithm=[url_file(closed)]))
     assert (job.outcome, job.reason, status_of(job)[0]) == (Outcome.ALGORITHM_FAILED, "algorithm_unavailable", 32)
     log = await site.text(job, "configuration.log")
     assert "/data/transformations/algorithm: " in log
@@ -108,6 +111,20 @@ async def test_a_full_disk_ends_the_job_and_not_the_service(folder: Path, small_
             job = await site.done(await site.add(READS, [small]))
             assert job.outcome is Outcome.SUCCEEDED
             assert await site.text(job, "size") == "1000"
+
+
+@needs_root
+async def test_a_note_for_which_there_is_no_space_is_no_mistake_of_ours(folder: Path, small_disk: Path) -> None:
+    async with open_cove(settings(folder, state_dir=small_disk), loop=False) as cove:
+        job_id = await Site(cove).add(READS, container=Container("cove/none", "", "", "python3 $ALGO"))
+        job = await cove.parts.store.get(job_id)
+        assert job is not None
+        with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(1 << 12)):
+                pass
+        with pytest.raises(NoSpace):
+            await cove.reconciler.steps.provision(job)
+        (small_disk / "ballast").unlink()
 
 
 @needs_root

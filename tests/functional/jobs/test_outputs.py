@@ -3,9 +3,13 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import tempfile
 from pathlib import Path
 
-from cove.jobs.outputs import survey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cove.jobs.outputs import cut_tail, survey
 from cove.ports import Collected
 
 
@@ -57,3 +61,19 @@ def test_very_deep_folders_end_somewhere(tmp_path: Path) -> None:
         folder = below
     os.close(folder)
     assert [output.path for output in survey(collected)] == ["algorithm.log"]
+
+
+@given(st.text("ab\n\u00fc\U0001f426", max_size=40), st.integers(0, 50))
+def test_the_end_of_a_log_is_whole_lines_or_whole_characters(text: str, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log, tail = Path(folder) / "log", Path(folder) / "tail.log"
+        log.write_bytes(text.encode())
+        cut_tail(log, tail, size)
+        kept = tail.read_bytes()
+        assert set(Path(folder).iterdir()) == {log, tail}
+    assert len(kept) <= size
+    assert text.endswith(kept.decode())
+    before = text[: len(text) - len(kept.decode())]
+    last = text.encode()[-size - 1 :] if size else b""
+    assert not before or before.endswith("\n") or b"\n" not in last
+    assert size < len(text.encode()) or kept == text.encode()

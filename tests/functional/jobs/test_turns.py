@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.jobs import ALICE, BOB
 from tests.support.site import Site, settings
 
-from cove.core.job import JobId, Outcome, Phase
+from cove.core.job import Job, JobId, Outcome, Phase, Tier
 from cove.jobs.reconciler import Reconciler
 from cove.ports import JobQuery
 from cove.settings import Settings
@@ -104,3 +104,69 @@ async def test_a_job_that_waits_too_long_ends_wherever_it_waits(site: Site) -> N
 async def test_a_job_whose_slot_comes_in_time_runs(site: Site) -> None:
     job = await site.done(await site.add("pass", TABLE, wait_until=time.time() + 30))
     assert job.outcome is Outcome.SUCCEEDED
+
+
+async def test_after_a_crash_jobs_are_judged_in_their_order_and_nobody_gets_ready_meanwhile(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_cove(two_places(folder), loop=False) as cove:
+        loop = Reconciler(cove.parts)
+        site = Site(replace(cove, reconciler=loop))
+        store = cove.parts.store
+        behind = []
+        for _ in range(40):
+            job = await store.get(await site.add("pass", TABLE))
+            assert job is not None
+            stopped = replace(job, phase=Phase.FILTERING, outcome=Outcome.STOPPED, reason="stopped")
+            behind.append((await store.save(stopped)).id)
+        late = await site.add("pass", TABLE)
+        seen: list[JobId] = []
+        many, may_go = asyncio.Event(), asyncio.Event()
+        judge = loop.steps.filter
+
+        async def slow(job: Job) -> Job:
+            seen.append(job.id)
+            if len(seen) == 16:
+                many.set()
+            await may_go.wait()
+            return await judge(job)
+
+        monkeypatch.setattr(loop.steps, "filter", slow)
+        running = asyncio.create_task(loop.run())
+        await many.wait()
+        for _ in range(200):  # whatever else could begin does
+            await asyncio.sleep(0)
+        assert seen == behind[:16]
+        waiting = await store.get(late)
+        assert waiting is not None
+        assert waiting.phase is Phase.ACCEPTED
+        may_go.set()
+        loop.listen_to_engines()
+        assert (await site.done(late)).outcome is Outcome.SUCCEEDED
+        assert [(await site.done(job_id)).outcome for job_id in behind] == [Outcome.STOPPED] * 40
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert seen[:40] == behind
+
+
+async def test_free_jobs_keep_no_paid_one_out(folder: Path) -> None:
+    place = {"memory": 256 << 20, "disk": 64 << 20, "max_jobs": 2, "free": {"max_jobs": 1}}
+    given = settings(folder, environments=({"id": "default", **place},))
+    async with open_cove(given) as cove:
+        site = Site(cove)
+        free = [await site.add(LONG, TABLE, seconds=60, owner=ALICE, tier=Tier(free=True)) for _ in range(12)]
+        first = await site.until(free[0], lambda job: job.phase is Phase.RUNNING)
+        await site.done(await site.add("pass", TABLE, owner=ALICE))
+        phases = {job.id: job.phase async for job in _jobs(site, free)}
+        assert phases[first.id] is Phase.RUNNING
+        assert Phase.RUNNING not in {phase for job_id, phase in phases.items() if job_id != first.id}
+        for job_id in free:
+            await cove.jobs.delete(JobQuery(job_id=job_id, owner=ALICE))
+            await site.gone(job_id)
+
+
+async def _jobs(site: Site, ids: Sequence[JobId]) -> AsyncIterator[Job]:
+    for job_id in ids:
+        job = await site.cove.parts.store.get(job_id)
+        assert job is not None
+        yield job

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,18 @@ PATIENCE = 120.0
 
 
 @pytest.fixture
-def cluster() -> kube.TestCluster:
-    return kube.running()
+def cluster(request: pytest.FixtureRequest) -> Iterator[kube.TestCluster]:
+    """The cluster, whose kubelet nobody touches meanwhile but a test with ``alone``."""
+    found = kube.running()
+    if not found.is_ours:
+        pytest.skip("breaks and mends a node: needs the cluster of tests/kubernetes/cluster.sh")
+    with kube.using(found, alone="alone" in request.fixturenames):
+        yield found
+
+
+@pytest.fixture
+def alone() -> None:
+    """Ask for a cluster that no other test uses meanwhile."""
 
 
 @contextlib.asynccontextmanager
@@ -81,10 +91,13 @@ async def test_a_private_image_is_pulled_with_its_secret(cluster: kube.TestClust
         assert await engine.logs(run.id, 0, 100) == b"pulled\n"
 
 
-@pytest.mark.parametrize("image", ["nowhere", "spoilt"])
-async def test_an_image_that_cannot_be_pulled_is_refused(cluster: kube.TestCluster, tmp_path: Path, image: str) -> None:
+@pytest.mark.parametrize(("image", "seconds"), [("nowhere", 30), ("spoilt", 600)])
+async def test_an_image_that_cannot_be_pulled_is_refused(
+    cluster: kube.TestCluster, tmp_path: Path, image: str, seconds: int
+) -> None:
+    """A busy node takes some seconds to say what it has against an image, and must not run out of them before."""
     run = a_run(container=Container(image, entrypoint="sh $ALGO"))
-    async with opened(cluster, tmp_path, pending_seconds=5) as engine:
+    async with opened(cluster, tmp_path, pending_seconds=seconds) as engine:
         await engine.submit(run)
         seen = await ended(engine, run.id)
     assert seen.failure == "image_refused"
@@ -149,6 +162,44 @@ async def test_the_doctor_sees_a_network_that_is_shut(cluster: kube.TestCluster,
     assert "reached nothing that one with it reached" in findings["kubernetes network"].seen
 
 
+@pytest.mark.usefixtures("alone")
+async def test_a_run_that_is_killed_before_its_keeper_when_their_pod_is_deleted_is_lost(
+    cluster: kube.TestCluster, tmp_path: Path
+) -> None:
+    """A busy kubelet kills the containers of a pod one after the other: here this test does it, in the worst order."""
+    channel = Channel(tmp_path / "channel")
+    run = a_run("Path('/data/outputs/half').touch(); tell(); wait()", *channel.binds, time_seconds=300)
+    kubelet = int((cluster.state / "pid" / "kubelet").read_text().split()[0])
+    try:
+        async with opened(cluster, tmp_path) as engine:
+            await engine.submit(run)
+            assert await channel.heard() == "ready"
+            (algorithm,) = processes_of(run.id)
+            os.kill(kubelet, signal.SIGSTOP)
+            try:
+                chosen = ("delete", "pod", "-l", f"cove.run={run.id}", "--wait=false")
+                await asyncio.to_thread(cluster.admin, *chosen)
+                os.kill(parent_of(algorithm), signal.SIGKILL)
+                async with asyncio.timeout(PATIENCE):
+                    while not has_record(tmp_path):
+                        assert isinstance(await one_look(engine, run.id), Active)
+                assert isinstance(await one_look(engine, run.id), Active)
+            finally:
+                os.kill(kubelet, signal.SIGCONT)
+            assert (await ended(engine, run.id)).failure == "lost"
+    finally:
+        channel.close()
+
+
+def has_record(folder: Path) -> bool:
+    return any(folder.glob("engine/*/kept/end.json"))
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.usefixtures("alone")
 async def test_a_run_on_a_lost_node_is_active_until_the_node_is_back(cluster: kube.TestCluster, tmp_path: Path) -> None:
     """The kubelet dies, the run goes on and ends, the cluster evicts its pod: nothing is certain before the kubelet is back."""
     channel = Channel(tmp_path / "channel")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.certificates import self_signed
 from tests.support.http_server import Asked, Server, serving
+from tests.support.ports import closed_port
 
 from cove.core.errors import DataMissing
 from cove.core.files import UrlFile
@@ -377,7 +378,7 @@ def test_encryption_is_not_given_up_by_a_redirect(secure: Server, server: Server
 
 
 def test_a_port_that_nobody_listens_on() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    source = UrlSource(AddressGuard([f"127.0.0.1:{port}"]), max_bytes=1, stall_seconds=2)
-    assert "cannot be reached" in problem(source, UrlFile(f"http://127.0.0.1:{port}/{SECRET}"))
+    with socket.socket() as holder:
+        port = closed_port(holder)
+        source = UrlSource(AddressGuard([f"127.0.0.1:{port}"]), max_bytes=1, stall_seconds=2)
+        assert "cannot be reached" in problem(source, UrlFile(f"http://127.0.0.1:{port}/{SECRET}"))

@@ -12,7 +12,7 @@ from tests.support.jobs import ALICE
 
 from cove.core.job import JobId
 from cove.ports import JobQuery
-from cove.stores import SqlJobStore, sql
+from cove.stores import SqlJobStore, orderuses, sql, starts
 from cove.stores.database import sqlite_url
 
 ENVIRONMENT = {"environment": "default"}
@@ -64,8 +64,19 @@ async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: 
         (sql._UNDER_WAY, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
         (sql._OVERDUE, {"now": 1.0, "limit": 9}, "INDEX deadlines_time (wait_until<?)"),
         (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
-        (sql._PAID_FOR, {"keys": ["a", "b"], "key": "c"}, "order_uses_key (order_key=?)"),
-        (sql._FREE_ORDERS.statement, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
+        (orderuses.PAID_FOR, {"keys": ["a", "b"], "key": "c"}, "order_uses_key (order_key=?)"),
+        (
+            starts.COUNT,
+            {"dataset": "d", "owner": ALICE, "since": 1.0},
+            "COVERING INDEX starts_count (dataset=? AND owner=? AND started_at>?)",
+        ),
+        (
+            starts.PRUNE.statement,
+            {"dataset": "d", "owner": ALICE, "before": 1.0},
+            "INDEX starts_count (dataset=? AND owner=? AND started_at<?)",
+        ),
+        (starts.FORGET.statement, {"key": "a"}, "sqlite_autoindex_starts_1 (job_id=?)"),
+        (orderuses.FREE_ORDERS.statement, {"key": "a"}, "sqlite_autoindex_order_uses_1 (job_id=?)"),
     ],
 )
 async def test_an_index_answers(

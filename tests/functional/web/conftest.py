@@ -14,11 +14,12 @@ from tests.support.house import house
 from tests.support.jobs import ENVIRONMENT, a_job
 from tests.support.outputs import released, written
 
-from cove.core.job import Job, Outcome, Phase, ResultFile
+from cove.core.job import Container, InputAsset, Job, Outcome, Package, Phase, ResultFile
 from cove.core.policy import ALGORITHM_LOG, OUTPUT
 from cove.crypto.keys import Account
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
+from cove.jobs.steps import pack
 from cove.settings import ApiSettings, ChainSettings, LimitSettings, Settings
 from cove.web.app import create_app
 from cove.wiring import Cove, open_cove
@@ -42,6 +43,9 @@ class Consumer:
         address = self.account.address
         signature = self.account.sign_text(f"{address}{text}{self.nonce}")
         return {**fields, "consumerAddress": address, "nonce": str(self.nonce), "signature": signature}
+
+
+PACKAGE = Package((InputAsset("did:op:" + "3" * 64, "1", None),), InputAsset("", "", None), Container("cove/host"), "")
 
 
 @dataclass
@@ -73,7 +77,7 @@ class Site:
             key = self.cove.parts.results.put(job.id, 1, output, lambda place=place: place)  # type: ignore[misc]
             results.append(ResultFile(name, len(content), kind, output.sha256, key))
         job = replace(job, results=tuple(results))
-        await self.cove.parts.store.add(job, b"package")
+        await self.cove.parts.store.add(job, self.cove.vault.seal(pack(PACKAGE)))
         return job
 
 

@@ -12,9 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.generated import Known
+from tests.support.held import digest, store_held
 from tests.support.house import NONCES, RAW, House, signer
 
 from cove.client.market import AssetDraft, Published, ServiceDraft, mint, order, publish
+from cove.core.airlock import ReviewState, file_key
 from cove.core.job import JobId
 from cove.ports import JobQuery
 
@@ -35,9 +37,15 @@ class World(Known):
     #: One auth token, for requests that take it back; what stands for signatures is another.
     tokens: list[str]
 
+    #: Another one's job whose results wait for a review, and what stands for its file.
+    held: dict[str, str]
+
     async def restock(self) -> None:
         """See that there are jobs and a token, where requests took some away."""
         self.tokens[0] = await _token(self.house)
+        review = await self.house.cove.parts.reviews.get(JobId(self.held["jobId"]))
+        if review is None or review.state is not ReviewState.OPEN:
+            self.held.update(await _held(self.house))
         self.next_nonce = itertools.count(int(await _fresh(self.house))).__next__
         for place, job_id in enumerate(self.jobs):
             job = await self.house.cove.parts.store.get(JobId(job_id))
@@ -46,7 +54,7 @@ class World(Known):
 
 
 @contextlib.asynccontextmanager
-async def populated(house: House) -> AsyncIterator[World]:
+async def populated(house: House) -> AsyncIterator[World]:  # noqa: C901 - a function for each kind of request
     """Fill a house; at the end no job of it goes on."""
     ocean, owner = house.ocean, house.ocean.consumer.address
     table = await _publish(house, "A table to download", ServiceDraft("access", FILE, "http://cove"))
@@ -55,6 +63,7 @@ async def populated(house: House) -> AsyncIterator[World]:
     bought = [await _bought(house, asset) for asset in (table, algorithm)]
     jobs = [await _ended(house), await _ended(house)]
     tokens = [await _token(house)]
+    waits = await _held(house)
     chance = random.Random(1)  # noqa: S311 - for tests
 
     def good_start() -> dict[str, Any]:
@@ -72,8 +81,23 @@ async def populated(house: House) -> AsyncIterator[World]:
     def start() -> dict[str, Any]:
         return chance.choice([good_start, good_start, again])()
 
+    def free() -> dict[str, Any]:
+        begun = good_start()
+        return {
+            "environment": "default",
+            "datasets": [begun["dataset"], *begun["additionalDatasets"]],
+            "algorithm": begun["algorithm"],
+            "resources": [{"id": chance.choice(["cpu", "ram", "disk"]), "amount": chance.choice([0.5, 1, 7])}],
+            "metadata": {"name": "a job"},
+            "additionalViewers": [ocean.stranger.address],
+        }
+
     def quote() -> dict[str, Any]:
         begun = good_start()
+        if chance.random() < 0.5:
+            asked = {name: value for name, value in free().items() if name in {"environment", "datasets", "algorithm"}}
+            payment = {"chainId": ocean.chain.chain_id, "token": ocean.addresses.fee_token, "resources": []}
+            return {**asked, "payment": payment, "consumerAddress": owner}
         return {
             "datasets": [begun["dataset"], *begun["additionalDatasets"]],
             "algorithm": begun["algorithm"],
@@ -96,6 +120,7 @@ async def populated(house: House) -> AsyncIterator[World]:
             "decrypterAddress": [owner],
             "documentId": [house.dataset.did, table.did, algorithm.did],
             "did": [house.dataset.did, table.did, "did:op:" + "0" * 64],
+            "chain": [str(ocean.chain.chain_id), "1"],
             "serviceId": ["0", "0", "1"],
             "transferTxId": [*orders, *bought],
             "agreementId": orders,
@@ -114,11 +139,15 @@ async def populated(house: House) -> AsyncIterator[World]:
             "flags": ["0", "1", "2", "3"],
             "container": [CONTAINER],
             "token": tokens,
+            "file": ["0" * 32, file_key("output", "rows.csv")],
             "url": ["http://127.0.0.1:1/x", "http://[::1]/", "ftp://127.0.0.1/"],
             "type": ["url", "ipfs", "arweave", "graphql", "smartcontract", "s3", "local"],
         },
         good={
             f"POST {COMPUTE}": start,
+            "POST /api/services/freeCompute": free,
+            "GET /api/services/computeStreamableLogs": lambda: {"jobId": jobs[0]},
+            "POST /api/services/auth/token/invalidate": lambda: {"token": tokens[0]},
             f"GET {COMPUTE}": chosen,
             f"PUT {COMPUTE}": chosen,
             f"DELETE {COMPUTE}": chosen,
@@ -128,6 +157,8 @@ async def populated(house: House) -> AsyncIterator[World]:
             "GET /api/services/download": file,
             "POST /api/services/fileinfo": lambda: {"did": table.did, "serviceId": "0", "checksum": True},
             "POST /api/services/validateContainer": CONTAINER.copy,
+            "POST /api/aquarius/assets/names": lambda: {"didList": [table.did]},
+            "POST /api/aquarius/assets/query": lambda: {"query": {"term": {"_id": table.did}}},
             "POST /api/services/decrypt": lambda: {
                 "chainId": str(ocean.chain.chain_id),
                 "dataNftAddress": house.dataset.nft,
@@ -135,9 +166,20 @@ async def populated(house: House) -> AsyncIterator[World]:
             },
             "GET /api/services/createAuthToken": lambda: {"expiration": str(int(time.time()) + 300)},
             "DELETE /api/services/deleteAuthToken": lambda: {"token": tokens[0]},
+            "GET /api/services/reviews": lambda: chance.choice([{}, {"jobId": waits["jobId"]}, _file_of(waits)]),
+            "GET /api/services/reviewFile": lambda: _file_of(waits),
+            "POST /api/services/reviewVote": lambda: {
+                **waits,
+                "reason": "I looked",
+                "decision": chance.choice(["approve", "reject", "return"]),
+            },
         },
         signed={
             f"POST {COMPUTE}": ("consumerAddress", "jobId", "dataset.documentId"),
+            "POST /api/services/freeCompute": ("consumerAddress", "+freeStartCompute"),
+            "GET /api/services/computeStreamableLogs": ("consumerAddress", "+getComputeStreamableLogs"),
+            "POST /api/services/auth/token": ("address", "+createAuthToken"),
+            "POST /api/services/auth/token/invalidate": ("address", "+invalidateAuthToken"),
             f"GET {COMPUTE}": ("consumerAddress", "jobId", "documentId"),
             f"PUT {COMPUTE}": ("consumerAddress", "jobId", "documentId"),
             f"DELETE {COMPUTE}": ("consumerAddress", "jobId", "documentId"),
@@ -146,11 +188,25 @@ async def populated(house: House) -> AsyncIterator[World]:
             "POST /api/services/decrypt": ("transactionId", "decrypterAddress", "chainId"),
             "GET /api/services/createAuthToken": ("address",),
             "DELETE /api/services/deleteAuthToken": ("address",),
+            "GET /api/services/reviews": ("consumerAddress", "=reviews", "jobId", "file"),
+            "GET /api/services/reviewFile": ("consumerAddress", "=reviews", "jobId", "file"),
+            "POST /api/services/reviewVote": (
+                "consumerAddress",
+                "=reviewVote",
+                "jobId",
+                "file",
+                "sha256",
+                "decision",
+                "reason",
+                "=\n",
+            ),
         },
         account_field={
             "POST /api/services/decrypt": "decrypterAddress",
             "GET /api/services/createAuthToken": "address",
             "DELETE /api/services/deleteAuthToken": "address",
+            "POST /api/services/auth/token": "address",
+            "POST /api/services/auth/token/invalidate": "address",
         },
         account=owner,
         sign=signer(ocean.consumer).sign,
@@ -160,6 +216,7 @@ async def populated(house: House) -> AsyncIterator[World]:
         house=house,
         jobs=jobs,
         tokens=tokens,
+        held=waits,
     )
     try:
         yield world
@@ -175,6 +232,20 @@ async def _ended(house: House) -> str:
     job_id: str = started.json()[0]["jobId"]
     await house.done(job_id)
     return job_id
+
+
+def _file_of(held: dict[str, str]) -> dict[str, str]:
+    return {"jobId": held["jobId"], "file": held["file"]}
+
+
+async def _held(house: House) -> dict[str, str]:
+    parts, content = house.cove.parts, b"Ann,41\nBob,42\n"
+    source = parts.workspaces.parent / "source"
+    stranger = house.ocean.stranger.address
+    job = await store_held(
+        parts.store, parts.reviews, parts.airlock, house.cove.vault, source, stranger, {"rows.csv": content}
+    )
+    return {"jobId": job.id, "file": file_key("output", "rows.csv"), "sha256": digest(content)}
 
 
 async def _publish(house: House, name: str, service: ServiceDraft, **about: Any) -> Published:

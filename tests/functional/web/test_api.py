@@ -20,7 +20,8 @@ async def test_a_job_runs_and_its_results_open_for_its_owner_alone(house: House)
     status = await house.done(job_id)
     assert (status["status"], status["statusText"], status["outcome"]) == (70, "Job completed", "succeeded")
     names = [entry["filename"] for entry in status["results"]]
-    assert names == ["configuration.log", "algorithm.log", "n", "outputs.tar"]
+    assert names == ["configuration.log", "algorithm.log", "n", "outputs.tar", "receipt.json"]
+    assert (status["results"][-1]["type"], status["releaseState"]) == ("publishLog", "released")
 
     owner = house.ocean.consumer.address
     nonce = str(next(NONCES))
@@ -47,6 +48,7 @@ async def test_a_job_runs_and_its_results_open_for_its_owner_alone(house: House)
         ("algorithm.log", None, 1),
         ("output-2", None, 2),
         ("outputs.tar", None, 3),
+        ("receipt.json", None, 4),
     ]
     again = await house.start(jobId=found["jobId"], dataset=None, algorithm=None)
     assert (again.status_code, again.json()[0]["jobId"], again.json()[0]["attempt"]) == (200, job_id, 2)

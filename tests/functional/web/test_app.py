@@ -33,7 +33,7 @@ async def test_two_slashes_are_one(site: Site) -> None:
 
 async def test_health_answers_at_once(site: Site) -> None:
     answer = await site.http.get("/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
 @pytest.mark.parametrize("path", ["/none", "/api/services/compute/", "/api/services/computeLog", "/api/services/%00"])

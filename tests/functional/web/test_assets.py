@@ -11,6 +11,7 @@ from tests.support.documents import a_document
 from tests.support.house import House
 
 from cove.client.market import did_of, set_metadata, set_metadata_state
+from cove.crypto.keys import keccak, personal_hash, recover
 
 CACHE = "/api/aquarius/assets/ddo"
 OCTETS = {"content-type": "application/octet-stream"}
@@ -37,7 +38,7 @@ async def test_what_a_publisher_claims_of_the_chain_is_not_served(house: House) 
     assert served["event"]["tx"] == sent.tx_id
     assert (served["nft"]["owner"], served["nft"]["state"]) == (ocean.publisher.address, 5)
     assert [token["address"] for token in served["datatokens"]] == [asset.datatoken]
-    assert not {"stats", "purgatory"} & served.keys()
+    assert (served["stats"], served["purgatory"]) == ({"allocated": 0, "orders": 0, "price": {}}, {"state": False})
 
 
 async def test_an_unknown_asset_is_said_in_the_words_that_ocean_py_looks_for(house: House) -> None:
@@ -52,12 +53,26 @@ async def test_a_document_is_checked_before_it_is_published(house: House) -> Non
     plain = json.dumps(house.dataset.ddo, separators=(",", ":")).encode()
     answer = await house.http.post(f"{CACHE}/validate", content=plain, headers=OCTETS)
     assert answer.status_code == 200
-    # The NFT's contract takes a proof of address zero without a signature, so nothing is signed for anybody.
-    nothing = ["0x" + "00" * 32]
-    assert answer.json() == {
-        "hash": "0x" + hashlib.sha256(plain).hexdigest(), "publicKey": "0x" + "00" * 20, "v": 0, "r": nothing,
-        "s": nothing,
-    }  # fmt: skip
+    proof, digest = answer.json(), hashlib.sha256(plain).digest()
+    assert (proof["hash"], proof["publicKey"]) == ("0x" + digest.hex(), house.cove.vault.address)
+    (r,), (s,) = proof["r"], proof["s"]
+    signature = bytes.fromhex(r[2:] + s[2:]) + bytes((proof["v"],))
+    assert recover(personal_hash(digest), signature) == house.cove.vault.address
+
+
+async def test_the_proof_is_one_that_the_contract_takes(house: House) -> None:
+    """It is written with the document, and the NFT's contract checks the validator's signature."""
+    asset, ocean = house.dataset, house.ocean
+    proof = (await house.http.post(f"{CACHE}/validate", content=asset.document, headers=OCTETS)).json()
+    encrypted = bytes.fromhex((await ocean.encrypt(asset.document))[2:])
+    written = (proof["publicKey"], proof["v"], bytes.fromhex(proof["r"][0][2:]), bytes.fromhex(proof["s"][0][2:]))
+    function = "setMetaData(uint8,string,string,bytes,bytes,bytes32,(address,uint8,bytes32,bytes32)[])"
+    digest = bytes.fromhex(proof["hash"][2:])
+    sent = await ocean.publisher.transact(
+        asset.nft, function, [0, "http://cove", ocean.vault.address, b"\x02", encrypted, digest, [written]]
+    )
+    validated = "0x" + keccak(b"MetadataValidated(address,bytes32,uint8,bytes32,bytes32)").hex()
+    assert validated in [log["topics"][0] for log in sent.logs]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +81,9 @@ async def test_a_document_is_checked_before_it_is_published(house: House) -> Non
         ({"id": "did:op:" + "0" * 64}, "id"),
         ({"chainId": 1, "id": did_of("0x" + "5" * 40, 1), "nftAddress": "0x" + "5" * 40}, "chainId"),
         ({"services": []}, "services"),
-        ({"metadata": {"name": "x"}}, "metadata.type"),
+        ({"metadata": {**a_document()["metadata"], "type": "picture"}}, "metadata.type"),
+        ({"metadata": {**a_document()["metadata"], "created": "yesterday"}}, "metadata.created"),
+        ({"@context": None}, "@context"),
         ({"version": "3"}, "version"),
     ],
 )
@@ -75,6 +92,14 @@ async def test_a_document_that_could_not_be_read_is_refused(house: House, change
     answer = await house.http.post(f"{CACHE}/validate", content=plain, headers=OCTETS)
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
     assert "hash" not in answer.json()
+
+
+async def test_everything_that_is_wrong_is_said_at_once(house: House) -> None:
+    wrong = {**house.dataset.ddo, "metadata": {"name": "x"}, "services": [{"id": 1}]}
+    errors = (await house.http.post(f"{CACHE}/validate", content=json.dumps(wrong), headers=OCTETS)).json()["errors"]
+    assert errors["metadata.type"] == ["It is missing."]
+    assert errors["services[0].id"] == ["It must be a text in one line."]
+    assert {"metadata.author", "metadata.license", "services[0].timeout"} <= errors.keys()
 
 
 @pytest.mark.parametrize(

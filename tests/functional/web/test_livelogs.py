@@ -7,18 +7,20 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from tests.functional.web.conftest import Consumer
+from tests.support.policies import UNCHECKED
 from tests.support.site import INPUT, Site, settings
 
 from cove.cli.server import run_server
 from cove.client import CoveClient, NotThere, Signer
-from cove.core.job import Phase
+from cove.core.job import JobId, Phase, run_id
+from cove.core.releasepolicy import LogMode, LogRules, ReleasePolicy
 from cove.wiring import open_cove
 
 LOGS = "/api/services/computeLogs"
@@ -30,6 +32,7 @@ while os.path.getsize({INPUT!r}) < 2:
 print("two\\n\\nevent: end\\ndata: {{}}\\n", flush=True)
 """
 WRITTEN = "one \u00fc\ntwo\n\nevent: end\ndata: {}\n\n"
+LIVE = replace(UNCHECKED, logs=LogRules(LogMode.LIVE))
 TABLE = {"type": "local", "root": "data", "path": "table"}
 
 
@@ -40,9 +43,17 @@ class Live:
     folder: Path
     stop: asyncio.Event
     server: asyncio.Task[None]
+    policy: ReleasePolicy = LIVE
 
     async def add(self, consumer: Consumer, code: str = WAITS) -> str:
-        return await self.site.add(code, [TABLE], owner=consumer.account.address)
+        return await self.site.add(code, [TABLE], owner=consumer.account.address, policy=self.policy)
+
+    async def written(self, job_id: JobId) -> None:
+        """Return once the algorithm has written its first line."""
+        engine = self.site.cove.parts.engines["sandbox"]
+        async with asyncio.timeout(20):
+            while not await engine.logs(run_id(job_id, 1), 0, 9):
+                await self.site.cove.jobs.wait_change(job_id, 0.05)
 
     def go_on(self) -> None:
         (self.folder / "data" / "table").write_text("22")
@@ -161,12 +172,40 @@ async def test_a_token_opens_its_accounts_logs(live: Live, alice: Consumer) -> N
     assert (answer.status_code, "two" in answer.text) == (200, True)
 
 
-async def test_an_environment_shows_no_log_unless_its_owner_says_so(tmp_path: Path, alice: Consumer) -> None:
-    async with serving(tmp_path, live=False) as closed:
+@pytest.mark.parametrize(("environment", "mode"), [(False, LogMode.LIVE), (True, LogMode.FULL), (True, LogMode.TAIL)])
+async def test_where_one_of_the_two_says_no_system_events_come_live_and_the_log_at_the_end(
+    tmp_path: Path, alice: Consumer, environment: Any, mode: LogMode
+) -> None:
+    async with serving(tmp_path, live=environment) as closed:
+        closed.policy = replace(UNCHECKED, logs=LogRules(mode, 100))
         job_id = await closed.add(alice)
-        status, body = await closed.status(alice, job_id)
-        assert (status, body["code"]) == (403, "forbidden")
-        assert body["hint"]
+        seen: list[tuple[str, Any]] = []
+        async with closed.follow(alice, job_id) as found:
+            async for name, content in found:
+                if name != "comment":
+                    seen.append((name, content))
+                if name == "phase" and content["phase"] == "running":
+                    await closed.written(JobId(job_id))
+                    closed.go_on()
+        names = [name for name, _ in seen]
+        assert names[-2:] == ["log", "end"]
+        assert set(names[:-2]) == {"phase"}
+        assert seen[-2][1]["text"] == WRITTEN
+        assert {"attempt": 1, "phase": "running", "status": 40, "statusText": "Running algorithm"} in [
+            c for _, c in seen
+        ]
+
+
+async def test_a_log_that_is_off_is_shown_to_nobody_and_its_end_is_told(tmp_path: Path, alice: Consumer) -> None:
+    async with serving(tmp_path) as closed:
+        closed.policy = replace(UNCHECKED, logs=LogRules(LogMode.OFF))
+        closed.go_on()
+        job_id = await closed.add(alice, "print('secret', flush=True)\nraise SystemExit(7)")
+        async with closed.follow(alice, job_id) as found:
+            seen = [(name, content) async for name, content in found if name != "comment"]
+        assert "secret" not in json.dumps(seen)
+        assert {name for name, _ in seen} == {"phase", "end"}
+        assert (seen[-1][1]["exitCode"], seen[-1][1]["reason"]) == (7, "exit_code_7")
 
 
 async def test_no_more_is_shown_than_may_leave(tmp_path: Path, alice: Consumer) -> None:

@@ -93,7 +93,8 @@ async def test_fees_are_paid_in_a_token_with_other_decimals(ocean: Ocean, tmp_pa
         # half a token a minute for 300 seconds, of which one may have passed
         assert 2_400_000 < int(fee["providerFeeAmount"]) <= 2_500_000
         tx = await trade.pay(1)
-        assert await token_balance(ocean.consumer, token, ocean.vault.address) == int(fee["providerFeeAmount"])
+        # by a quote of its own, some moments later
+        assert 2_400_000 < await token_balance(ocean.consumer, token, ocean.vault.address) <= 2_500_000
         started = await trade.start(tx)
         assert started.status_code == 200, started.text
         assert (await trade.download(await trade.pay(0))).content == TABLE

@@ -176,7 +176,7 @@ async def test_6_5_no_json_takes_long_or_breaks_anything(served: Served, http: h
         began = time.monotonic()
         answer = await http.post(f"{API}/{path}", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400, (path, answer.status_code)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 6
         assert len(answer.content) < 10_000
 
 
@@ -199,7 +199,7 @@ async def test_6_5_no_query_takes_long_or_breaks_anything(served: Served, http: 
         # the one that is well-formed names no asset; a query that is too long for the server is cut off by it
         assert answer.status_code in {200, 400}, (path, query[:60], answer.status_code)
         assert answer.status_code == 400 or path == "nonce"
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 6
         assert len(answer.content) < 10_000
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from tests.support import kubernetes as kube
 from tests.support.runs import Channel, Stage, Traits
 
+from cove.core import kernel
 from cove.core.job import RunId
-from cove.engines import kernel, opener
+from cove.engines import opener
 from cove.ports import Engine, EnginePlace, ImageSource
 
 CHECKSUM = f"sha256:{'ab' * 32}"
 TRAITS = Traits(
     user=None,
     working_directory="/home/job/work",
+    gives=frozenset({"gpus", "network"}),
     first_process_is_bare=False,
     memory_is_closed=False,
     namespaces=frozenset({"ipc", "mnt", "net", "pid", "uts"}),
@@ -42,6 +44,8 @@ TRAITS = Traits(
     mounts_tell_nothing=False,
     # Asking for more than to be told of pressure needs rights that no run has.
     open_in_proc=frozenset(f"/proc/pressure/{what}" for what in ("cpu", "io", "irq", "memory")),
+    counts_files=False,
+    beginning=5,
     crowd=0.3,
 )
 
@@ -49,13 +53,19 @@ TRAITS = Traits(
 @contextlib.asynccontextmanager
 async def kubernetes(folder: Path, channel: Channel) -> AsyncIterator[Stage]:
     cluster = kube.running()
+    with kube.using(cluster):
+        async with _staged(cluster, folder, channel) as stage:
+            yield stage
+
+
+@contextlib.asynccontextmanager
+async def _staged(cluster: kube.TestCluster, folder: Path, channel: Channel) -> AsyncIterator[Stage]:
     root = folder / "engine"
     root.mkdir(exist_ok=True)
     base = folder.parent
     image = kube.algorithms(cluster, str(base))
-    profiles = cluster.state / "kubelet" / "seccomp"
-    profiles.mkdir(exist_ok=True)
-    (profiles / kube.SECCOMP).write_text(kernel.oci_profile(platform.machine()) or "{}")
+    cluster.seccomp.mkdir(exist_ok=True)
+    (cluster.seccomp / kube.SECCOMP).write_text(kernel.oci_profile(platform.machine()) or "{}")
     small = f"localhost/cove/small-{folder.name.replace('_', '-')}"
     images = {
         "host": ImageSource("registry", image),
@@ -81,7 +91,7 @@ async def kubernetes(folder: Path, channel: Channel) -> AsyncIterator[Stage]:
             "sub_path": str(root.relative_to(base)),
             "kubeconfig": str(folder / "kubeconfig"),
             "keeper_image": kube.KEEPER,
-            "isolated_runtime_class": "no-network",
+            "isolated_runtime_class": cluster.runtime_class,
             "cpu_reserved": 0.02,
             "seccomp_profile": kube.SECCOMP,
         }

@@ -49,6 +49,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
         (["environments", "--url", "http://me:word@h:99999"], "'http://h:99999' is no URL of a server."),
         (["environments", "--url", "http://h/?a=b"], "'http://h/?a=b' is no URL of a server."),
         (["submit", "--dataset", DID, "--raw", __file__], "Give one --order for each --dataset"),
+        (["submit", "--dataset", DID, "--raw", __file__, "--mock", "--order", TX], "--mock runs on samples"),
+        (["submit", "--dataset", DID, "--raw", __file__, "--mock", "--place-orders"], "--mock runs on samples"),
         (["submit", "--dataset", DID, "--order", TX], "Give either --algorithm DID or --raw FILE."),
         (["submit", "--dataset", DID, "--order", TX, "--algorithm", DID], "needs its --algorithm-order"),
         (["submit", "--dataset", DID, "--order", TX, "--raw", "/not/there"], "The code /not/there cannot be read"),

@@ -1,15 +1,18 @@
-"""What importing the wallet leaves of the process it is imported into."""
+"""What importing the wallet, and keys of other programs, leaves of the process they are imported into."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+import pytest
 
-def test_nested_json_still_is_an_error_and_not_the_end_of_the_process() -> None:
+
+@pytest.mark.parametrize("module", ["wallet", "accounts"])
+def test_nested_json_still_is_an_error_and_not_the_end_of_the_process(module: str) -> None:
     program = (
         "import json\n"
-        "import cove.client.wallet\n"
+        f"import cove.client.{module}\n"
         "try:\n"
         "    json.loads('[' * 100_000)\n"
         "except RecursionError:\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.jobs import a_full_job, a_job
 
-from cove.core.job import Attempt, Job, Outcome, Phase, run_id
+from cove.core.job import Attempt, Job, Outcome, Phase, Verdict, run_id
 from cove.core.lifecycle import (
     MAX_LOSSES,
     MOVES,
@@ -21,7 +21,9 @@ from cove.core.lifecycle import (
     Step,
     decide,
     judge,
+    judged,
     restarted,
+    waits_for_review,
 )
 
 NOW = 1_700_000_100.0
@@ -209,6 +211,19 @@ def test_an_engines_failure_gives_no_exit_code() -> None:
     assert (after.exit_code, after.message) == (None, "It fell.")
 
 
+def test_what_a_person_is_to_look_at_is_held() -> None:
+    passed = Verdict("a", "output", 1, "ab" * 32, released=True)
+    doubtful = Verdict("b", "output", 1, "ab" * 32, released=False, reason="canary", held=True)
+    refused = Verdict("c", "output", 1, "ab" * 32, released=False, reason="bad_name")
+    job = a_job(phase=Phase.FILTERING)
+    assert judged(job, [passed, refused]).phase is Phase.PUBLISHING
+    held = judged(job, [passed, doubtful, refused])
+    assert (held.phase, held.verdicts) == (Phase.HELD, (passed, doubtful, refused))
+    assert (decide(held, None, NOW).step, waits_for_review(held)) == (Step.HOLD, False)
+    rests = replace(held, held_at=NOW)
+    assert (decide(rests, None, NOW).step, waits_for_review(rests)) == (Step.REVIEW, True)
+
+
 def test_a_restart_begins_anew_and_remembers() -> None:
     done = a_full_job(phase=Phase.DONE)
     again = restarted(done, NOW)
@@ -221,6 +236,7 @@ def test_a_restart_begins_anew_and_remembers() -> None:
     anew = a_job(id=done.id)
     for name in ("outcome", "reason", "message", "exit_code", "out_of_memory", "started_at", "finished_at"):
         assert getattr(again, name) == getattr(anew, name)
+    assert (again.held_at, again.review) == (None, "")
     assert (again.stop_requested_at, again.verdicts, again.results, again.losses) == (None, (), (), 0)
     assert Phase.ACCEPTED in MOVES[Phase.DONE]
 
@@ -258,11 +274,14 @@ def test_no_life_goes_where_it_may_not(sights: list[Observation | None], stop_at
         job = decision.job
         forward = {
             Step.PROVISION: Phase.SUBMITTING,
-            Step.FILTER: Phase.PUBLISHING,
+            Step.FILTER: Phase.HELD if turn % 2 else Phase.PUBLISHING,
+            Step.REVIEW: Phase.PUBLISHING,
             Step.PUBLISH: Phase.CLEANING,
             Step.CLEAN: Phase.DONE,
         }
-        if decision.step in forward:
+        if decision.step is Step.HOLD:
+            job = replace(job, held_at=NOW + turn)
+        elif decision.step in forward:
             assert forward[decision.step] in MOVES[job.phase]
             job = replace(job, phase=forward[decision.step])
     assert len(job.history) == job.attempt - 1

@@ -105,6 +105,7 @@ def test_ids_come_with_and_without_prefix() -> None:
     assert messages.parse_tx("AB" * 32, "agreementId") == "0x" + "ab" * 32
     assert messages.parse_tx("0x" + "ab" * 32, "transferTxId") == "0x" + "ab" * 32
     assert messages.parse_job_id("AB" * 16) == "ab" * 16
+    assert messages.parse_job_id("an-Environment.7-" + "AB" * 16) == "ab" * 16
     with pytest.raises(Invalid):
         messages.parse_tx("0x" + "ab" * 31, "transferTxId")
     with pytest.raises(Invalid):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.policies import UNCHECKED
 
 from cove.core.job import Verdict
 from cove.core.policy import (
@@ -41,7 +42,7 @@ def raw(path: str, size: int = 1, kind: str = OUTPUT) -> RawOutput:
 
 
 def reasons(outputs: list[RawOutput], limits: ReleaseLimits = LIMITS) -> dict[str, str]:
-    return {verdict.path: verdict.reason for verdict in review(outputs, limits)}
+    return {verdict.path: verdict.reason for verdict in review(outputs, limits, UNCHECKED, None)}
 
 
 def test_only_release_makes_a_released_output() -> None:
@@ -55,7 +56,7 @@ def test_only_release_makes_a_released_output() -> None:
 
 def test_a_released_output_cannot_be_made_into_another() -> None:
     output = raw("a")
-    released = release(output, review([output], LIMITS))
+    released = release(output, review([output], LIMITS, UNCHECKED, None))
     assert released is not None
     for change in ({"path": "b"}, {"sha256": "00"}, {"size": 9}, {"type": ALGORITHM_LOG}):
         with pytest.raises((TypeError, ValueError)):
@@ -67,7 +68,7 @@ def test_a_released_output_cannot_be_made_into_another() -> None:
 
 def test_a_copy_of_a_released_output_says_what_it_said() -> None:
     output = raw("a")
-    released = release(output, review([output], LIMITS))
+    released = release(output, review([output], LIMITS, UNCHECKED, None))
     assert released is not None
     assert copy.copy(released) == copy.deepcopy(released) == released
 
@@ -76,12 +77,12 @@ def test_a_copy_of_a_released_output_says_what_it_said() -> None:
 def test_the_verdict_does_not_hang_on_the_order_of_reading(outputs: list[RawOutput], chance: random.Random) -> None:
     shuffled = list(outputs)
     chance.shuffle(shuffled)
-    assert review(shuffled, LIMITS) == review(outputs, LIMITS)
+    assert review(shuffled, LIMITS, UNCHECKED, None) == review(outputs, LIMITS, UNCHECKED, None)
 
 
 @given(st.lists(raw_outputs, max_size=8))
 def test_what_is_released_keeps_every_limit(outputs: list[RawOutput]) -> None:
-    verdicts = review(outputs, LIMITS)
+    verdicts = review(outputs, LIMITS, UNCHECKED, None)
     assert len(verdicts) == len(outputs)
     leaving = [verdict for verdict in verdicts if verdict.released]
     data = [verdict for verdict in leaving if verdict.type == OUTPUT]
@@ -98,7 +99,7 @@ def test_what_is_released_keeps_every_limit(outputs: list[RawOutput]) -> None:
 
 @given(st.lists(raw_outputs, max_size=8))
 def test_what_is_held_back_is_never_released(outputs: list[RawOutput]) -> None:
-    verdicts = review(outputs, LIMITS)
+    verdicts = review(outputs, LIMITS, UNCHECKED, None)
     passed = {(v.path, v.type, v.size, v.sha256) for v in verdicts if v.released}
     for output in outputs:
         released = release(output, verdicts)
@@ -128,25 +129,34 @@ def test_a_file_that_is_held_back_costs_the_others_nothing() -> None:
 
 
 def test_logs_do_not_count_as_outputs() -> None:
-    logs = [raw(f"{number}.log", 50, ALGORITHM_LOG) for number in range(9)]
+    logs = [raw(f"{number}.log", 50, ALGORITHM_LOG) for number in range(3)]
     assert set(reasons([*logs, raw("a", 100), raw("b", 100), raw("c", 50)]).values()) == {""}
+
+
+def test_further_logs_are_bounded_like_outputs_and_what_was_printed_is_not_among_them() -> None:
+    logs = [raw(f"{number}.log", 50, ALGORITHM_LOG) for number in range(9)]
+    assert list(reasons([*logs, raw("algorithm.log", 50, ALGORITHM_LOG)]).values()) == [""] * 3 + ["too_many"] * 6 + [
+        ""
+    ]
+    large = [raw(f"{number}.log", 50, ALGORITHM_LOG) for number in range(3)]
+    assert list(reasons(large, replace(LIMITS, total_bytes=100)).values()) == ["", "", "total_too_large"]
 
 
 def test_a_log_and_an_output_of_one_name_are_two_files() -> None:
     outputs = [raw("a", 60), raw("a", 60, ALGORITHM_LOG)]
-    verdicts = review(outputs, LIMITS)
+    verdicts = review(outputs, LIMITS, UNCHECKED, None)
     assert [release(output, verdicts) is not None for output in outputs] == [True, False]
 
 
 def test_what_is_no_file_never_leaves() -> None:
     pipe = replace(raw("a"), regular=False)
-    assert review([pipe], LIMITS)[0].reason == "not_a_file"
-    assert release(pipe, review([raw("a")], LIMITS)) is None
+    assert review([pipe], LIMITS, UNCHECKED, None)[0].reason == "not_a_file"
+    assert release(pipe, review([raw("a")], LIMITS, UNCHECKED, None)) is None
 
 
 def test_a_file_that_changed_since_is_not_released() -> None:
     output = raw("a", 5)
-    verdicts = review([output], LIMITS)
+    verdicts = review([output], LIMITS, UNCHECKED, None)
     assert release(output, verdicts) is not None
     for changed in (replace(output, sha256="00"), replace(output, size=6), replace(output, path="b")):
         assert release(changed, verdicts) is None
@@ -195,7 +205,7 @@ def test_common_names_are_fit(name: str) -> None:
 )
 def test_names_that_could_mislead_are_not(name: str) -> None:
     assert not safe_name(name)
-    assert review([RawOutput(name, OUTPUT, 1, "aa")], LIMITS)[0].reason == "bad_name"
+    assert review([RawOutput(name, OUTPUT, 1, "aa")], LIMITS, UNCHECKED, None)[0].reason == "bad_name"
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=12))

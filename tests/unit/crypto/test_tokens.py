@@ -40,3 +40,10 @@ def test_what_this_provider_did_not_make_is_invalid() -> None:
     for token in (elsewhere, unsigned, forged, spoiled, "", "a.b.c", "\ud800", made + "x" * 2000, head):
         with pytest.raises(BadSignature, match=r"^Token is invalid\.$"):
             TOKENS.read(token, 0.0)
+
+
+def test_a_token_that_needs_no_nonce_says_so() -> None:
+    assert TOKENS.needs_no_nonce(TOKENS.make(ALICE, 2000, without_nonce=True))
+    elsewhere = Tokens(KeyVault(Account(b"\x02" * 32))).make(ALICE, 2000, without_nonce=True)
+    for token in (TOKENS.make(ALICE, 2000), elsewhere, "", "a.b.c", "\ud800"):
+        assert not TOKENS.needs_no_nonce(token)

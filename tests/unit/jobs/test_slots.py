@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.jobs import a_job
 
-from cove.core.job import Job
+from cove.core.job import Job, Tier
 from cove.jobs.slots import Slots
 
 JOBS = [a_job(environment=environment, place=place) for environment in ("a", "b") for place in range(1, 7)]
@@ -121,6 +121,71 @@ def test_an_environment_does_not_wait_for_another(slots: Slots) -> None:
     assert not slots.take(JOBS[2])
     assert not slots.take(JOBS[7])
     assert slots.leave(JOBS[6].id) == [JOBS[7].id]
+
+
+def test_nobody_gets_ready_while_too_many_wait_for_their_judgement(slots: Slots) -> None:
+    behind = [a_job(environment="a", place=place) for place in range(10, 26)]
+    for job in behind[:-1]:
+        assert slots.take(job)
+        assert slots.end(job) == []
+    assert slots.may_bring(JOBS[0])
+    slots.hold(behind[-1])
+    assert slots.may_bring(JOBS[0])
+    slots.end(behind[-1])
+    assert not slots.may_bring(JOBS[0])
+    assert slots.may_bring(JOBS[6])
+    assert slots.take(JOBS[0])  # it was ready before
+    assert slots.is_behind(behind[3].id)
+    slots.leave(behind[3].id)
+    assert not slots.is_behind(behind[3].id)
+    assert slots.may_bring(JOBS[1])
+
+
+def test_the_end_of_a_run_lets_the_next_one_go_and_what_runs_again_is_not_behind(slots: Slots) -> None:
+    first, second, third = JOBS[:3]
+    assert slots.take(first)
+    assert slots.take(second)
+    assert not slots.take(third)
+    assert slots.end(first) == [third.id]
+    assert not slots.end(first)
+    assert slots.knows(first.id)
+    slots.bring(first)
+    assert not slots.is_behind(first.id)
+    slots.end(second)
+    slots.hold(second)
+    assert not slots.is_behind(second.id)
+
+
+def test_free_jobs_leave_slots_for_others() -> None:
+    slots = Slots({"a": 3}, {"a": 1})
+    free = [a_job(environment="a", place=place, tier=Tier(free=True)) for place in range(1, 6)]
+    paid = [a_job(environment="a", place=place, tier=Tier(free=False)) for place in range(11, 14)]
+    assert slots.parts_free("a")
+    assert slots.may_bring(free[0])
+    slots.bring(free[0])
+    assert not slots.may_bring(free[1])  # while the one before it is not ready, it would but wait
+    assert slots.take(free[0])
+    for job in free[1:3]:
+        slots.bring(job)
+        assert not slots.take(job)
+    assert not slots.may_bring(free[3])
+    for job in paid[:2]:
+        assert slots.may_bring(job)
+        slots.bring(job)
+        assert slots.take(job)
+    assert not slots.take(paid[2])
+    assert slots.leave(free[0].id) == [free[1].id]
+    assert slots.take(free[1])
+    assert slots.leave(paid[0].id) == [paid[2].id]
+
+
+def test_without_a_number_of_their_own_free_jobs_take_all_slots() -> None:
+    slots = Slots({"a": 2})
+    assert not slots.parts_free("a")
+    for job in (a_job(environment="a", place=place, tier=Tier(free=True)) for place in (1, 2)):
+        assert slots.may_bring(job)
+        assert slots.take(job)
+    assert not slots.take(a_job(environment="a", place=0))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["bring", "take", "leave"]), st.sampled_from(JOBS)), max_size=60)

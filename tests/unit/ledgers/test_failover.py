@@ -175,13 +175,13 @@ async def test_calls_end_in_time_when_all_are_silent_and_then_at_once(chain: Cha
     began = loop.time()
     with pytest.raises(Unavailable) as caught:
         await chain.call()
-    assert loop.time() - began < LIMITS.call + 0.3
+    assert loop.time() - began < 4 * LIMITS.call
     assert caught.value.part == "chain 5"
     await chain.settled()
     began = loop.time()
     with pytest.raises(Unavailable, match="RPC 1 of 3 does not answer in time, RPC 2 of 3 does not"):
         await chain.call()
-    assert loop.time() - began < 0.05
+    assert loop.time() - began < LIMITS.call / 2
 
 
 async def test_a_chain_that_comes_back_is_seen_soon(chain: Chain) -> None:

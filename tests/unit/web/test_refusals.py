@@ -7,13 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cove
+from cove.core.policygate import HINTS
 from cove.web import refusals
 
 SOURCE = Path(cove.__file__).parent
-#: Given by rules that are behind another: the caller gets that other one's reason.
-INSIDE = {"not_bound_to_asset"}
-#: Made of an NFT's state, and of what an approved algorithm's checksums are.
+#: Given by rules that are behind another, whose reason the caller gets; and about messages and deliveries, which no
+#: caller waits for.
+INSIDE = {
+    "not_bound_to_asset",
+    "gone",
+    "secret_invalid",
+    "url_invalid",
+    "name_too_long",
+    "not_taken",
+    "nothing",
+    "not_allowed",
+    "restarted",
+}
+#: Made of an NFT's state, of what an approved algorithm's checksums are, and by the rules of release policies.
 COMPUTED = {
+    *HINTS,
     "asset_end_of_life",
     "asset_deprecated",
     "asset_revoked",

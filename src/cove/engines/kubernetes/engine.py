@@ -224,6 +224,13 @@ class KubernetesEngine:
         return jobs, pods
 
     async def _look(self, runs: Sequence[RunId]) -> dict[RunId, observing.Seen]:
+        seen = await self._look_once(runs)
+        # The folders were read after the pods: a run that began between the two has none yet, and is not lost.
+        ends = {run: one.observation for run, one in seen.items()}
+        lost = [run for run, end in ends.items() if isinstance(end, Exited) and end.failure == "lost"]
+        return {**seen, **await self._look_once(lost)} if lost else seen
+
+    async def _look_once(self, runs: Sequence[RunId]) -> dict[RunId, observing.Seen]:
         selector = f"{manifests.RUN}={runs[0]}" if len(runs) == 1 else self._selector
         jobs, pods = await self._objects(selector)
         by_run = {_run_of(job): job for job in jobs}

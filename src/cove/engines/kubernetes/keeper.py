@@ -6,9 +6,9 @@ It shares three folders with the run's pod: what the service wrote (``control``)
 named pipe, keeps the time limit, passes on the wish to stop, and copies regular files out when the run is over. It is
 the same user as the algorithm but shares no process namespace with it, so neither can touch the other's processes.
 
-``taken`` is made by the first keeper of a run, so that a second pod of the same run never starts anything. ``begun``
-is made right before the algorithm is started, by the keeper, or by the service that gives up on the run: who makes it
-decides.
+``taken`` is made by the first keeper of a run, so that a second pod of the same run never starts anything; ``pod``
+tells which pod took it. ``begun`` is made right before the algorithm is started, by the keeper, or by the service that
+gives up on the run: who makes it decides.
 """
 
 import json
@@ -81,6 +81,7 @@ class Keeper:
         os.makedirs(self.pipes, exist_ok=True)
         try:
             os.mkdir(f"{self.kept}/taken")
+            self._put("pod", json.dumps(os.environ.get("COVE_POD", "")))
             # Its blocks are there from the beginning, so that it can be written on a full disk.
             record = os.open(f"{self.kept}/end.tmp", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             os.write(record, b" " * _RECORD_BYTES)
@@ -96,6 +97,12 @@ class Keeper:
             return 0
         self._watch()
         return self._finish(record)
+
+    def _put(self, name, text):
+        place = f"{self.kept}/{name}"
+        with open(f"{place}.new", "w") as file:
+            file.write(text)
+        os.rename(f"{place}.new", place)
 
     def _refuse(self):
         with open(f"{self.pipes}/refused", "w"):
@@ -123,10 +130,7 @@ class Keeper:
             self._ask("skip")
             return False
         self.started_at = time.time()
-        place = f"{self.kept}/started"
-        with open(f"{place}.new", "w") as file:
-            file.write(repr(self.started_at))
-        os.rename(f"{place}.new", place)
+        self._put("started", repr(self.started_at))
         self._ask("go")
         return True
 

@@ -146,6 +146,7 @@ def _keeper(order: JobOrder, config: KubernetesConfig) -> Json:
         "image": config.keeper_image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(_KEEPER_COMMAND),
+        "env": [{"name": "COVE_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}],
         "securityContext": _locked(),
         "resources": {"requests": amounts, "limits": amounts | {"cpu": _KEEPER_CPU}},
         "volumeMounts": [

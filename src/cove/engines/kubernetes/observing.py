@@ -3,7 +3,8 @@
 An attempt is over only when its pod is gone, or terminated for certain; what is not certain is Active. Seen on real
 clusters, each with a test: a refused pod stays Pending for ever; a child that is killed for memory leaves ``OOMKilled``
 with exit code 0; a Job fails at its deadline while its pod still runs; an evicted pod is Failed before its processes
-have ended; a lost node's pod is replaced while it still runs.
+have ended; a lost node's pod is replaced while it still runs; the containers of a pod that is deleted are killed one
+after the other, so that a keeper may outlive its algorithm and write down an end that nobody told it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from cove.core.lifecycle import Active, Exited, Missing, Observation
 from cove.engines.kubernetes.manifests import ALGORITHM, KEEPER
-from cove.engines.kubernetes.volume import Facts
+from cove.engines.kubernetes.volume import Facts, says_how
 
 Json = Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class GiveUp:
 class EndPods:
     """The run is decided, or nobody watches over it any more: end its pods."""
 
-    #: The record to be written before, where the keeper can write none; None leaves it as it is.
+    #: The record to be written before, unless the keeper wrote one that says how the run ended; None writes none.
     record: dict[str, Any] | None = None
 
 
@@ -67,18 +68,17 @@ def look(facts: Facts | None, job: Json | None, pods: Sequence[Json], *, now: fl
         now: Unix time.
         pending_seconds: How long it may wait for a node and its image.
     """
-    living = [pod for pod in pods if not is_over(pod)]
     if facts is None:
         if job is None and not pods:
             return Seen(Missing())
         # Somebody removed its folder: nothing can be collected, whatever still runs.
-        return Seen(Active(), EndPods()) if living else Seen(Exited(1, None, now, failure="lost"))
+        return Seen(Active(), EndPods()) if _living(pods) else Seen(Exited(1, None, now, failure="lost"))
     if facts.record is not None:
-        return _recorded(facts, facts.record, pods, living, now)
-    if living:
-        return _living(facts, living, now, pending_seconds)
+        return _recorded(facts, facts.record, job, pods, now)
+    if living := _living(_own(facts, pods)):
+        return _goes_on(facts, living, now, pending_seconds)
     if facts.taken and (pods or job is None or facts.begun or _failed(job)):
-        return Seen(_lost(facts), None if job is None or _ended(job) else EndPods())
+        return _lost(facts, job)
     if job is None:
         return Seen(Missing())
     if _ended(job):
@@ -99,18 +99,56 @@ def is_over(pod: Json) -> bool:
     return not any("running" in entry.get("state", {}) for entry in status.get("containerStatuses", ()))
 
 
-def _recorded(facts: Facts, record: Json, pods: Sequence[Json], living: Sequence[Json], now: float) -> Seen:
-    """The keeper wrote how it ended: it is over as soon as the algorithm's container is."""
-    ended = [pod for pod in pods if "terminated" in _state(pod, ALGORITHM)]
-    if not living or (len(ended) == len(pods) and facts.begun and not record.get("given_up")):
-        return Seen(_exited(facts, record, ended))
+def _living(pods: Sequence[Json]) -> list[Json]:
+    return [pod for pod in pods if not is_over(pod)]
+
+
+def _own(facts: Facts, pods: Sequence[Json]) -> Sequence[Json]:
+    """Give those of a run's pods that it may run in: once it began, the one whose keeper took it.
+
+    The cluster makes another pod where that one was deleted. It starts nothing, and its end tells nothing of the run.
+    """
+    return [pod for pod in pods if pod["metadata"]["uid"] == facts.pod] if facts.begun and facts.pod else pods
+
+
+def _recorded(facts: Facts, record: Json, job: Json | None, pods: Sequence[Json], now: float) -> Seen:
+    """The keeper wrote that it ended: it is over as soon as the algorithm's container is."""
     if record.get("given_up"):
-        # A pod that finds the run given up ends by itself; one that is deleted while its volumes are mounted may hang.
-        waits = now - float(record["finished_at"]) < SETTLE_SECONDS and all(ends_by_itself(pod) for pod in living)
-        return Seen(Active(), None if waits else EndPods())
-    must_end = record.get("stuck") or record.get("failure") or len(living) > 1
-    keeper_left = any("terminated" in _state(pod, KEEPER) for pod in living)
-    return Seen(Active(facts.started_at), EndPods() if must_end or keeper_left else None)
+        return _given_up(facts, record, pods, now)
+    own = _own(facts, pods)
+    living = _living(own)
+    has_another = len(_living(pods)) > len(living)
+    ended = [pod for pod in own if "terminated" in _state(pod, ALGORITHM)]
+    if not living or len(ended) == len(own):
+        if says_how(record) or (ended and not any(map(_ended_from_outside, ended))):
+            return Seen(_exited(facts, record, ended), EndPods() if has_another else None)
+        # Killed with its pod, which was deleted or evicted, or is gone.
+        return Seen(Active(facts.started_at), _evicted(facts, living, now)) if living else _lost(facts, job)
+    if (act := _evicted(facts, living, now)) is not None:
+        return Seen(Active(facts.started_at), act)
+    forsaken = any("terminated" in _state(pod, KEEPER) for pod in living)
+    if forsaken and not says_how(record) and not any(map(_ended_from_outside, living)):
+        # It let go of its log and went on, or its end is told late: once its pod is deleted, it would look like a loss.
+        return Seen(Active(facts.started_at), EndPods({**record, "stuck": True}))
+    must_end = forsaken or record.get("stuck") or record.get("failure") or has_another
+    return Seen(Active(facts.started_at), EndPods() if must_end else None)
+
+
+def _given_up(facts: Facts, record: Json, pods: Sequence[Json], now: float) -> Seen:
+    """It never began: it is over when no pod is left that could."""
+    if not (living := _living(pods)):
+        return Seen(_exited(facts, record, ()))
+    # A pod that finds the run given up ends by itself; one that is deleted while its volumes are mounted may hang.
+    waits = now - float(record["finished_at"]) < SETTLE_SECONDS and all(ends_by_itself(pod) for pod in living)
+    return Seen(Active(), None if waits else EndPods())
+
+
+def _ended_from_outside(pod: Json) -> bool:
+    """Say whether the cluster ended a pod, whatever its containers did: it was deleted, evicted, or its node shut down.
+
+    Both are there before the first container is killed.
+    """
+    return "deletionTimestamp" in pod.get("metadata", {}) or bool(pod.get("status", {}).get("reason"))
 
 
 def ends_by_itself(pod: Json) -> bool:
@@ -124,7 +162,7 @@ def ends_by_itself(pod: Json) -> bool:
 def _exited(facts: Facts, record: Json, ended: Sequence[Json]) -> Exited:
     told: Json = next((_state(pod, ALGORITHM)["terminated"] for pod in ended), {})
     code = told.get("exitCode")
-    if code is None or record.get("stuck") or record.get("given_up"):
+    if code is None or record.get("stuck"):
         code = record.get("code")
     return Exited(
         code=int(_KILLED if code is None else code),
@@ -137,13 +175,10 @@ def _exited(facts: Facts, record: Json, ended: Sequence[Json]) -> Exited:
     )
 
 
-def _living(facts: Facts, living: Sequence[Json], now: float, pending_seconds: float) -> Seen:
+def _goes_on(facts: Facts, living: Sequence[Json], now: float, pending_seconds: float) -> Seen:
     active = Active(facts.started_at)
-    for pod in living:
-        status = pod.get("status", {})
-        if status.get("reason") == "Evicted":
-            own = any(words in status.get("message", "") for words in _OWN_FAULT)
-            return Seen(active, EndPods(_too_much(facts, now) if own and facts.begun else None))
+    if (act := _evicted(facts, living, now)) is not None:
+        return Seen(active, act)
     if facts.begun:
         forsaken = all("terminated" in _state(pod, KEEPER) for pod in living)
         return Seen(active, EndPods() if forsaken else None)
@@ -151,6 +186,16 @@ def _living(facts: Facts, living: Sequence[Json], now: float, pending_seconds: f
         if (why := _hopeless(pod, now - facts.laid_at, pending_seconds)) is not None:
             return Seen(active, why)
     return Seen(active)
+
+
+def _evicted(facts: Facts, living: Sequence[Json], now: float) -> EndPods | None:
+    """Say what must be done about a pod that its node evicted; None where there is none."""
+    for pod in living:
+        status = pod.get("status", {})
+        if status.get("reason") == "Evicted":
+            own = any(words in status.get("message", "") for words in _OWN_FAULT)
+            return EndPods(_too_much(facts, now) if own and facts.begun else None)
+    return None
 
 
 def _hopeless(pod: Json, waited: float, pending_seconds: float) -> GiveUp | None:
@@ -190,9 +235,10 @@ def given_up(act: GiveUp, now: float, *, ended_by: str = "", code: int = 1) -> d
     }  # fmt: skip
 
 
-def _lost(facts: Facts) -> Exited:
+def _lost(facts: Facts, job: Json | None) -> Seen:
     """Nobody knows when it ended: the last time that is known, so that every look says the same."""
-    return Exited(1, facts.started_at, facts.started_at or facts.laid_at, failure="lost")
+    lost = Exited(1, facts.started_at, facts.started_at or facts.laid_at, failure="lost")
+    return Seen(lost, None if job is None or _ended(job) else EndPods())
 
 
 def _state(pod: Json, container: str) -> Json:

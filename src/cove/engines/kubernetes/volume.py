@@ -20,7 +20,7 @@ import shlex
 import shutil
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,16 @@ class Facts:
     started_at: float | None
     #: What the keeper, or the service that gave it up, recorded of its end; None before.
     record: dict[str, Any] | None
+    #: The uid of the pod whose keeper took it; empty before.
+    pod: str = ""
+
+
+def says_how(record: Mapping[str, Any]) -> bool:
+    """Say whether a record tells how its run ended.
+
+    A keeper that sees the algorithm's container end without a word of it, and did not end it, only knows that it ended.
+    """
+    return record["code"] is not None or any(record.get(why) for why in ("stuck", "ended_by", "failure"))
 
 
 class Volume:
@@ -105,6 +115,7 @@ class Volume:
             begun=(kept / "begun").exists(),
             started_at=started,
             record=record,
+            pod=_json(kept / "pod") or "",
         )
 
     def lay(self, run: Run) -> None:
@@ -208,13 +219,17 @@ class Volume:
         return True
 
     def record(self, run: RunId, record: dict[str, Any]) -> None:
-        """Write down the end of a run in its keeper's place; an end that is there stays."""
+        """Write down the end of a run in its keeper's place; one that is there and says how it ended stays."""
         kept = self.place(run) / "kept"
+        place = kept / "end.json"
         new = kept / f".{secrets.token_hex(8)}"
         new.write_bytes(json.dumps(record).encode())
-        with contextlib.suppress(FileExistsError):
-            os.link(new, kept / "end.json")
-        new.unlink()
+        try:
+            os.link(new, place)
+        except FileExistsError:
+            if not says_how(_json(place)):
+                new.replace(place)
+        new.unlink(missing_ok=True)
 
     def cancel(self, run: RunId, grace_seconds: float) -> None:
         """Leave the wish to stop where the keeper looks; a second one changes nothing."""

@@ -108,16 +108,22 @@ def _has_shell(source: ImageSource) -> bool:
     return source.kind == "host" or os.path.lexists(f"{source.path}/bin/sh")
 
 
-@functools.cache  # how a host's top folders are laid out does not change while it runs
-def _host(interpreter: str) -> Root:
+def programs_of_host() -> list[tuple[str, str]]:
+    """Give the entries of a root that shows this host's programs and their libraries."""
     entries = [("/usr", "/usr")]
-    binds: list[tuple[str, str]] = []
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/") / name
         if place.is_symlink():
             entries.append((str(place), f"-> {place.readlink()}"))
         elif place.is_dir():
             entries.append((str(place), str(place)))
+    return entries
+
+
+@functools.cache  # how a host's top folders are laid out does not change while it runs
+def _host(interpreter: str) -> Root:
+    entries = programs_of_host()
+    binds: list[tuple[str, str]] = []
     entries += [(f"/etc/{name}", f"/etc/{name}") for name in _ETC if (Path("/etc") / name).exists()]
     entries += [(f"/etc/{name}", f"{BASE}/etc/{name}") for name in ("passwd", "group", "hosts")]
     if not Path("/usr/bin/python3").exists() and not Path("/usr/local/bin/python3").exists():

@@ -68,11 +68,7 @@ def arguments(
         "--die-with-parent", "--new-session", "--hostname", "cove", "--cap-drop", "ALL",
         "--bind", f"{BASE}/w/root", "/",
     ]  # fmt: skip
-    for place, source in root_entries:
-        if source.startswith("-> "):
-            options += ["--symlink", source[3:], place]
-        else:
-            options += ["--ro-bind", source, place]
+    options += shown(root_entries)
     if has_work:
         options += ["--bind", f"{BASE}/bw/cwd", image.working_directory]
     options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{BASE}/w/shm", "/dev/shm"]  # noqa: S108
@@ -88,6 +84,17 @@ def arguments(
     path = f"{path}:{PYTHON}/bin" if any(place == PYTHON for place, _ in root_entries) else path
     for name, value in {**given, **dict(run.environment), **variables(secret, path)}.items():
         options += ["--setenv", name, value]
+    return options
+
+
+def shown(root_entries: Sequence[tuple[str, str]]) -> list[str]:
+    """Give the options of bubblewrap that show the entries of a root: (place, where it is, or ``-> target``)."""
+    options: list[str] = []
+    for place, source in root_entries:
+        if source.startswith("-> "):
+            options += ["--symlink", source[3:], place]
+        else:
+            options += ["--ro-bind", source, place]
     return options
 
 

@@ -32,7 +32,10 @@ def routes(house: Cove) -> APIRouter:
         status_code=201,
         response_class=Response,
         summary="Encrypt to the provider's key",
-        responses={**documentation.responses(403, 413), 201: documentation.text("The ciphertext, 0x hexadecimal")},
+        responses={
+            **documentation.responses(403, 413, signed=True),
+            201: documentation.text("The ciphertext, 0x hexadecimal"),
+        },
         openapi_extra={
             **documentation.query(wire.EncryptRequest, required=("chainId",)),
             "requestBody": {
@@ -53,6 +56,12 @@ def routes(house: Cove) -> APIRouter:
             raise Invalid({"content-type": ["The Content-Type must be application/octet-stream."]})
         plain = await body_of(request, house.options.max_body)
         house.limits.outside(client_of(request))
+        if asked.signature:
+            proof = auth.proof_of(house, request, asked.signature, token=False)
+            required(asked, *proof.needed())
+            nonce = messages.parse_nonce(asked.nonce)
+            text = messages.command(asked.consumerAddress or "", nonce, messages.ENCRYPT)
+            await auth.prove(house, asked.consumerAddress or "", text, nonce, proof)
         cipher = await house.access.encrypt(chain, plain, account=account, passed_on=said)
         return Response(cipher, 201, media_type="text/plain")
 

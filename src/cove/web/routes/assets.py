@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -18,8 +19,7 @@ from cove.web.parsing import body_of
 from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
-_NO_ADDRESS: Final = "0x" + "00" * 20
-_NO_WORD: Final = "0x" + "00" * 32
+_WRAPPED: Final = b'{"ddo":'
 
 
 def routes(house: Cove) -> APIRouter:
@@ -59,15 +59,30 @@ def routes(house: Cove) -> APIRouter:
         },
     )
     async def validate(request: Request) -> Response:
-        """See that a DDO could be read here once it is published; the body is its JSON.
+        """See that a DDO follows the rules of Ocean's shapes and could be read here once it is published.
 
-        The answer has the form of a validator's proof, which ocean.py writes on chain, and is none: the NFT's contract
-        takes a proof of address zero without a signature, and the provider's key signs nothing that a stranger sends.
+        The body is its JSON. The answer is a validator's proof, which the NFT's contract checks where a publisher
+        writes it on chain: the provider's signature (EIP-191) of the sha256 of the body. What else the provider signs
+        are keccak hashes, so that this signature is good for nothing else. A body that begins with {"ddo": is one of
+        Ocean Node's API: the document is what follows, byte by byte.
         """
         body = await body_of(request, house.options.max_body)
         house.limits.outside(client_of(request))
-        digest = await house.access.check_document(body)
-        proof = {"publicKey": _NO_ADDRESS, "v": 0, "r": [_NO_WORD], "s": [_NO_WORD]}
+        digest = await house.access.check_document(_document_in(body))
+        v, r, s = house.vault.sign_hash(digest)
+        proof = {"publicKey": house.vault.address, "v": v, "r": ["0x" + r.hex()], "s": ["0x" + s.hex()]}
         return json_answer({"hash": "0x" + digest.hex(), **proof})
 
     return router
+
+
+def _document_in(body: bytes) -> bytes:
+    """Give the document of a body, which clients of Ocean Node's API wrap: what is published is hashed as it is."""
+    if not body.startswith(_WRAPPED):
+        return body
+    try:
+        text = body[len(_WRAPPED) :].decode()
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return body
+    return text[:end].encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,26 +12,26 @@ from starlette.responses import Response
 from cove import wire
 from cove.core import messages
 from cove.core.errors import BadSignature, Invalid
-from cove.core.job import RegistryLogin
-from cove.core.logins import FIELD, parse_login
 from cove.crypto.keys import verify_text
-from cove.jobs.requests import AssetRequest, Quote, QuoteRequest, RawAlgorithm, StartRequest
+from cove.jobs.requests import Quote, QuoteRequest, StartRequest
 from cove.ports import JobQuery
 from cove.web import auth, documentation, refusals, status
 from cove.web.answers import fee_answer
 from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.handles import job_id_of
+from cove.web.outputs import output_of
 from cove.web.parsing import body_of, json_text, parameters, parse_json, passed_on, read, required, whole_number
 from cove.web.plain import PlainRoute
+from cove.web.routes import oceannode
+from cove.web.starting import asset_of, datasets_of, login_of, queue_wait_of, raw_of, webhook_of
 from cove.wiring import Cove
 
 _PATH = f"{wire.API_PREFIX}/compute"
-_LONGEST_WAIT = 10**9
 _ONE_OF = "documentId, jobId, consumerAddress or agreementId"
 
 
-def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
+def routes(house: Cove) -> APIRouter:  # noqa: C901, PLR0915 - one function per route
     """Give the routes."""
     router = APIRouter(route_class=PlainRoute)
 
@@ -41,11 +40,17 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         response_model=list[wire.StatusObject],
         summary="Start or restart a job",
         responses=documentation.responses(403, 404, 409, 413, signed=True, refusals=refusals.START),
-        openapi_extra=documentation.body(wire.StartCompute),
+        openapi_extra=documentation.body(wire.StartCompute, wire.StartJob),
     )
     async def start(request: Request) -> Response:
-        """Start a job, or run a finished one again when jobId is given."""
-        body = read(wire.StartCompute, parse_json(await body_of(request, house.options.max_body)))
+        """Start a job, or run a finished one again when jobId is given.
+
+        A body with `datasets` or `payment` is one of Ocean Node's API (StartJob): a paid start.
+        """
+        sent = parse_json(await body_of(request, house.options.max_body))
+        if oceannode.is_start(sent):
+            return await oceannode.start(house, request, sent, free=False)
+        body = read(wire.StartCompute, sent)
         proof = auth.proof_of(house, request, body.signature)
         required(body, *proof.needed(), *(() if body.jobId else ("dataset", "algorithm")))
         nonce = messages.parse_nonce(body.nonce)
@@ -54,7 +59,7 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         account = auth.address(body.consumerAddress)
         # What is asked is read before the nonce is taken: a request of bad form costs its sender nothing.
         asked = messages.parse_job_id(body.jobId) if body.jobId else _start_request(house, body, account)
-        wait = _queue_wait(body.queueMaxWaitTime)
+        wait = queue_wait_of(body.queueMaxWaitTime)
         said = passed_on(body.policyServer)
         owner = await auth.prove(house, body.consumerAddress or "", text, nonce, proof)
         if isinstance(asked, StartRequest):
@@ -62,7 +67,12 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         else:
             job_id = await job_id_of(house, asked)
             view = await house.jobs.restart(
-                owner, job_id, refresh_inputs=body.refreshInputs, passed_on=said, queue_wait=wait
+                owner,
+                job_id,
+                refresh_inputs=body.refreshInputs,
+                passed_on=said,
+                queue_wait=wait,
+                mock=body.mock,
             )
         return json_answer([status.full(view, house.clock.now())])
 
@@ -79,12 +89,13 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
         A request with signature and nonce is answered with links. Without them, a request by jobId is answered without
         links; one by consumerAddress with handles for ids, and without the names of results and why a job failed; one
         by neither with an empty list. A handle stands for the id in every request that the job's owner proves. A
-        signature that comes without the nonce that it covers proves nothing and is not looked at.
+        signature that comes without the nonce that it covers proves nothing and is not looked at; a token of
+        auth/token needs none.
         """
         chosen = await _selector(house, request)
         query = _query(chosen)
         proof = auth.proof_of(house, request, chosen.signature)
-        if (proof.signature or proof.token) and chosen.nonce:
+        if proof.without_nonce or ((proof.signature or proof.token) and chosen.nonce):
             owner = await _prove(house, request, chosen)
             query = await _of_owner(house, query, owner)
             links = _links(house, request)
@@ -124,19 +135,25 @@ def routes(house: Cove) -> APIRouter:  # noqa: C901 - one function per route
 
     @router.post(
         f"{wire.API_PREFIX}/initializeCompute",
-        response_model=wire.Initialized,
+        response_model=wire.Initialized | wire.InitializedJob,
         summary="What a job needs to be paid",
         responses=documentation.responses(403, 413, refusals=refusals.QUOTE),
-        openapi_extra=documentation.body(wire.InitializeCompute),
+        openapi_extra=documentation.body(wire.InitializeCompute, wire.InitializeJob),
     )
     async def initialize(request: Request) -> Response:
-        """Quote a job: one entry per dataset and the algorithm; one of them carries the environment's fee."""
-        body = read(wire.InitializeCompute, parse_json(await body_of(request, house.options.max_body)))
+        """Quote a job: one entry per dataset and the algorithm; one of them carries the environment's fee.
+
+        A body with `payment` is one of Ocean Node's API (InitializeJob): no entry carries the environment's fee.
+        """
+        sent = parse_json(await body_of(request, house.options.max_body))
+        if oceannode.is_quote(sent):
+            return await oceannode.quote(house, request, sent)
+        body = read(wire.InitializeCompute, sent)
         required(body, "datasets", "algorithm", "compute", "consumerAddress")
         asked = _quote_request(body)
         with house.limits.asking(client_of(request)):
             quotes, algorithm = await house.jobs.quote(asked)
-        answer: dict[str, Any] = {"datasets": [_quote(quote) for quote in quotes]}
+        answer: dict[str, Any] = {"datasets": [_quote(quote) for quote in quotes], **_of_mock(asked)}
         if algorithm is not None:
             answer["algorithm"] = _quote(algorithm)
         return json_answer(answer)
@@ -177,7 +194,7 @@ async def _prove_wish(house: Cove, request: Request, chosen: wire.JobSelector, *
     it. A restarted job is therefore not stopped that way. A job that is not there is found out like any other.
     """
     try:
-        return await _prove(house, request, chosen)
+        return await _prove(house, request, chosen, "" if delete else messages.STOP)
     except BadSignature:
         if delete or not chosen.jobId or not chosen.consumerAddress or not chosen.signature:
             raise
@@ -212,13 +229,13 @@ async def _of_owner(house: Cove, query: JobQuery, owner: str) -> JobQuery:
     return replace(query, owner=owner, job_id=job_id)
 
 
-async def _prove(house: Cove, request: Request, chosen: wire.JobSelector) -> str:
+async def _prove(house: Cove, request: Request, chosen: wire.JobSelector, command: str = "") -> str:
     proof = auth.proof_of(house, request, chosen.signature)
     required(chosen, *proof.needed())
-    nonce = messages.parse_nonce(chosen.nonce)
+    nonce = auth.nonce_of(proof, chosen.nonce)
     document = auth.signed_did(chosen.documentId)
     text = messages.stop_compute(chosen.consumerAddress or "", chosen.jobId or "", document, nonce)
-    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof)
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof, command=command)
 
 
 def _links(house: Cove, request: Request) -> status.Links:
@@ -233,81 +250,39 @@ def _start_request(house: Cove, body: wire.StartCompute, owner: str) -> StartReq
     return StartRequest(
         consumer=owner,
         environment=body.environment or "",
-        datasets=_datasets((body.dataset, *others)),
-        algorithm=None if body.algorithm.meta else _asset(body.algorithm, "algorithm"),
-        raw=_raw(body.algorithm),
+        datasets=datasets_of((body.dataset, *others)),
+        algorithm=None if body.algorithm.meta else asset_of(body.algorithm, "algorithm"),
+        raw=raw_of(body.algorithm),
         custom_data=json_text(body.algorithm.algocustomdata or {}, "algorithm.algocustomdata"),
         environment_variables=tuple((body.envs or {}).items()),
         layout=body.layout,
         passed_on=passed_on(body.policyServer),
-        queue_wait=_queue_wait(body.queueMaxWaitTime),
-        login=_login(house, body.encryptedDockerRegistryAuth),
+        queue_wait=queue_wait_of(body.queueMaxWaitTime),
+        login=login_of(house, body.encryptedDockerRegistryAuth),
+        webhook=webhook_of(body.webhook),
+        mock=bool(body.mock),
+        output=output_of(house.vault, body.output),
     )
-
-
-def _queue_wait(given: str | None) -> int | None:
-    """Give the seconds that a job may wait; 0 is refused, since it could mean never as well as for ever."""
-    if given is None:
-        return None
-    seconds = whole_number(given, "queueMaxWaitTime", _LONGEST_WAIT)
-    if seconds == 0:
-        raise Invalid(
-            {"queueMaxWaitTime": ["The queueMaxWaitTime must be 1 second or more; leave it out for no limit."]}
-        )
-    return seconds
-
-
-def _login(house: Cove, given: str | None) -> RegistryLogin | None:
-    if not given:
-        return None
-    try:
-        plain = house.vault.decrypt(bytes.fromhex(given.removeprefix("0x")))
-    except ValueError:
-        raise Invalid({FIELD: [f"The {FIELD} should be hexadecimal."]}) from None
-    except Invalid:
-        raise Invalid({FIELD: [f"The {FIELD} was not encrypted to this provider's key."]}) from None
-    return parse_login(plain)
 
 
 def _quote_request(body: wire.InitializeCompute) -> QuoteRequest:
     if not body.datasets or body.algorithm is None or body.compute is None:
         raise Invalid({"datasets": ["The datasets field is required."]})
-    _queue_wait(body.queueMaxWaitTime)
+    queue_wait_of(body.queueMaxWaitTime)
     return QuoteRequest(
         consumer=auth.address(body.consumerAddress),
         environment=body.compute.env or "",
         valid_until=whole_number(body.compute.validUntil, "compute.validUntil"),
-        datasets=_datasets(body.datasets),
-        algorithm=None if body.algorithm.meta else _asset(body.algorithm, "algorithm"),
-        raw=_raw(body.algorithm),
+        datasets=datasets_of(body.datasets),
+        algorithm=None if body.algorithm.meta else asset_of(body.algorithm, "algorithm"),
+        raw=raw_of(body.algorithm),
         passed_on=passed_on(body.policyServer),
+        mock=bool(body.mock),
     )
 
 
-def _datasets(entries: Iterable[wire.DatasetRef]) -> tuple[AssetRequest, ...]:
-    """Give the datasets; in errors the first is ``dataset``, and the others are ``datasets[i]`` with i from 1."""
-    return tuple(
-        _asset(entry, f"datasets[{position}]" if position else "dataset") for position, entry in enumerate(entries)
-    )
-
-
-def _asset(entry: wire.DatasetRef | wire.AlgorithmRef, field: str) -> AssetRequest:
-    return AssetRequest(
-        messages.parse_did(entry.documentId, f"{field}.documentId") if entry.documentId else None,
-        entry.serviceId,
-        messages.parse_tx(entry.transferTxId, f"{field}.transferTxId") if entry.transferTxId else None,
-        json_text(entry.userdata or {}, f"{field}.userdata"),
-    )
-
-
-def _raw(entry: wire.AlgorithmRef) -> RawAlgorithm | None:
-    meta = entry.meta
-    if meta is None:
-        return None
-    container = meta.container or wire.ContainerRef()
-    return RawAlgorithm(
-        meta.rawcode, meta.url, container.entrypoint, container.image, container.tag, container.checksum
-    )
+def _of_mock(asked: QuoteRequest) -> dict[str, bool]:
+    return {"mock": True} if asked.mock else {}
 
 
 def _quote(quote: Quote) -> dict[str, Any]:

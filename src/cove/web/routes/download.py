@@ -74,14 +74,14 @@ def routes(house: Cove) -> APIRouter:
         asked = read(wire.AccessRequest, await parameters(request, house.options.max_body))
         proof = auth.proof_of(house, request, asked.signature)
         required(asked, "documentId", "serviceId", "transferTxId", *proof.needed())
-        nonce = messages.parse_nonce(asked.nonce)
+        nonce = auth.nonce_of(proof, asked.nonce)
         wanted = _file_request(asked, auth.address(asked.consumerAddress))
         if wanted.consumer == house.vault.address:
             # Jobs fetch from other providers with this account. What it signs for them names no provider: whoever was
             # sent it could ask here for what consumers ordered in this account's name.
             raise Refused("consumerAddress", "own_account", hint="This provider gives no files to its own account.")
         text = messages.download(auth.signed_did(asked.documentId), nonce)
-        await auth.prove(house, asked.consumerAddress or "", text, nonce, proof)
+        await auth.prove(house, asked.consumerAddress or "", text, nonce, proof, command=messages.DOWNLOAD)
         opened = await house.downloads.open(wanted)
 
         def chunks(offset: int, length: int | None) -> AsyncIterator[bytes]:

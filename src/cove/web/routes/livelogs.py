@@ -1,4 +1,4 @@
-"""computeLogs: a running job's log as server-sent events (WHATWG HTML, 9.2)."""
+"""computeLogs: what happens to a running job, and its log, as server-sent events (WHATWG HTML, 9.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from cove import wire
 from cove.core import messages
 from cove.core.job import JobId
-from cove.jobs.livelogs import LogEnd, LogPart
+from cove.jobs.livelogs import LogEnd, LogPart, Moved
 from cove.web import auth, documentation, status
 from cove.web.parsing import parameters, read, required
 from cove.web.plain import PlainRoute
@@ -40,10 +40,10 @@ def routes(house: Cove) -> APIRouter:
 
     @router.get(
         f"{wire.API_PREFIX}/computeLogs",
-        summary="A running job's log, as it grows",
+        summary="What happens to a running job, with its log",
         response_class=Response,
         responses={
-            **documentation.responses(403, 404, signed=True),
+            **documentation.responses(404, signed=True),
             200: {
                 "description": "Server-sent events",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -52,9 +52,12 @@ def routes(house: Cove) -> APIRouter:
         openapi_extra=documentation.query(wire.LogSelector, required=("jobId", "consumerAddress", "nonce")),
     )
     async def logs(request: Request) -> Response:
-        """Follow the log of a job of the caller's, where its environment allows it.
+        """Follow a job of the caller's.
 
-        Each `log` event is JSON with `attempt`, `offset` (bytes) and `text`; the last event, `end`, holds the status.
+        Each `phase` event is JSON with `attempt`, `phase`, `status` and `statusText`, and with `exitCode`,
+        `outOfMemory` and `reason` once the run is over. Each `log` event has `attempt`, `offset` (bytes) and `text`:
+        while the job runs, where its environment and the owner of every dataset show logs live, else at the end, as
+        much of the log as was released. The last event, `end`, holds the status.
         """
         asked = read(wire.LogSelector, await parameters(request, house.options.max_body))
         proof = auth.proof_of(house, request, asked.signature)
@@ -74,8 +77,8 @@ def routes(house: Cove) -> APIRouter:
 class EventStream(StreamingResponse):
     """An answer that ends with its client, and then lets go of everything at once."""
 
-    def __init__(self, beginning: bytes, events: AsyncGenerator[bytes]) -> None:
-        super().__init__(_joined(beginning, events), 200, _HEADERS, "text/event-stream")
+    def __init__(self, beginning: bytes, events: AsyncGenerator[bytes], media_type: str = "text/event-stream") -> None:
+        super().__init__(_joined(beginning, events), 200, _HEADERS, media_type)
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,6 +102,8 @@ async def _events(house: Cove, owner: str, job_id: JobId) -> AsyncGenerator[byte
         async for part in house.live_logs.follow(owner, job_id):
             if isinstance(part, LogPart):
                 yield _event("log", text.of(part))
+            elif isinstance(part, Moved):
+                yield _event("phase", status.moved(part.view.job))
             elif part is not None:
                 yield _event("end", _end(house, job_id, part))
             elif clock() - said >= KEEP_ALIVE_SECONDS:

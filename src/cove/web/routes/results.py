@@ -59,9 +59,9 @@ def routes(house: Cove) -> APIRouter:
 async def _owner(house: Cove, request: Request, chosen: wire.ResultSelector) -> str:
     proof = auth.proof_of(house, request, chosen.signature)
     required(chosen, *proof.needed())
-    nonce = messages.parse_nonce(chosen.nonce)
+    nonce = auth.nonce_of(proof, chosen.nonce)
     text = messages.compute_result(chosen.consumerAddress or "", chosen.jobId or "", chosen.index or "", nonce)
-    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof)
+    return await auth.prove(house, chosen.consumerAddress or "", text, nonce, proof, command=messages.RESULT)
 
 
 async def _linked(house: Cove, chosen: wire.ResultSelector, index: int | None) -> bool:

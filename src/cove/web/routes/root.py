@@ -12,14 +12,17 @@ from starlette.responses import HTMLResponse, Response
 
 import cove
 from cove import wire
-from cove.core.environment import Access, Environment
+from cove.core.environment import Environment
 from cove.jobs.requests import EnvironmentView
 from cove.web import auth, documentation
+from cove.web.answers import access_answer
 from cove.web.errors import json_answer
 from cove.web.plain import PlainRoute
 from cove.wiring import Cove
 
 _GIB = 1 << 30
+_OF_NODE_CLIENTS = "undefined"
+"""What ``@oceanprotocol/lib`` 8 has in ``Authorization`` when it asks for the root document: the text of no value."""
 
 
 def routes(house: Cove) -> APIRouter:
@@ -27,8 +30,13 @@ def routes(house: Cove) -> APIRouter:
     router = APIRouter(route_class=PlainRoute)
 
     @router.get("/", response_model=wire.Root, summary="Root document")
-    async def root(_: Request) -> Response:
-        """Say what this is, which chains it serves, and where its endpoints are."""
+    async def root(request: Request) -> Response:
+        """Say what this is, which chains it serves, and where its endpoints are.
+
+        Clients of Ocean Node's API, which are known by their header Authorization, are led to computeEnvironmentList
+        for computeEnvironments.
+        """
+        is_node_client = request.headers.get("authorization") == _OF_NODE_CLIENTS
         return json_answer(
             {
                 "software": "Cove",
@@ -36,14 +44,20 @@ def routes(house: Cove) -> APIRouter:
                 "chainIds": list(house.chain_ids),
                 "providerAddress": house.vault.address,
                 "providerAddresses": {str(chain): house.vault.address for chain in house.chain_ids},
-                "serviceEndpoints": wire.SERVICE_ENDPOINTS,
-            }
+                "nodePublicKey": house.vault.public_key().hex(),
+                "serviceEndpoints": wire.NODE_ENDPOINTS if is_node_client else wire.SERVICE_ENDPOINTS,
+            },
+            headers={"Vary": "Authorization"},
         )
 
     @router.get("/health", response_model=wire.Health, summary="Health")
     async def health(_: Request) -> Response:
-        """Answer as soon as the service is up."""
-        return json_answer({"status": "ok"})
+        """Answer as soon as the service is up, and say how far the index of published assets is."""
+        index = {
+            str(lag.chain_id): {"last_block": max(0, lag.block), "head": lag.head, "behind": lag.behind}
+            for lag in house.catalog.lags()
+        }
+        return json_answer({"status": "ok", "index": index})
 
     @router.get("/api/docs", include_in_schema=False)
     async def docs(_: Request) -> Response:
@@ -92,7 +106,7 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "nGPU": limits.gpus,
         "ramGB": round(limits.memory_bytes / _GIB, 3),
         "diskGB": round(limits.disk_bytes / _GIB, 3),
-        "priceMin": float(entry.price_per_minute),
+        "priceMin": float(entry.price_per_minute) if house.parts.ledgers[chain].charges_fees else 0.0,
         "feeToken": entry.fee_token(chain),
         "desc": entry.description or f"{os.cpu_count()} processors, engine {entry.engine}",
         "currentJobs": view.running,
@@ -110,22 +124,8 @@ def _environment(house: Cove, entry: Environment, view: EnvironmentView, chain: 
         "images": list(entry.offered_images),
         "allowedImages": list(entry.image_patterns),
         "digestsOnly": entry.digests_only,
-        "access": None if entry.access.is_open() else _access(entry.access),
+        "access": None if entry.access.is_open() else access_answer(entry.access),
         "network": "allowed" if entry.network else "none",
         "liveLogs": entry.live_logs,
         "enforcement": dict(view.enforcement),
     }
-
-
-def _access(access: Access) -> dict[str, Any]:
-    """Say who may use an environment, as Ocean Node does; the ids of ERC-1155 tokens stand beside."""
-    lists: dict[str, list[str]] = {}
-    ids: dict[str, list[str]] = {}
-    for token in access.tokens:
-        contracts = lists.setdefault(str(token.chain_id), [])
-        if token.contract not in contracts:
-            contracts.append(token.contract)
-        if token.token_id is not None:
-            ids.setdefault(token.contract, []).append(str(token.token_id))
-    answer: dict[str, Any] = {"addresses": list(access.addresses), "accessLists": [lists] if lists else None}
-    return answer | ({"tokenIds": ids} if ids else {})

@@ -35,7 +35,8 @@ class Play:
             (self.top / name).mkdir(parents=True, exist_ok=True)
         (self.top / "control" / "order.json").write_text(json.dumps(ORDER | order))
         places = [str(self.top / name) for name in ("control", "kept", "scratch")]
-        self.keeper = subprocess.Popen([sys.executable, "-I", "-S", KEEPER, *places])
+        words = [sys.executable, "-I", "-S", KEEPER, *places]
+        self.keeper = subprocess.Popen(words, env={"COVE_POD": "a-pod"})
 
     def begin(self) -> str:
         """Do what the first process does, and give the keeper's answer."""
@@ -85,6 +86,7 @@ def test_a_run_is_kept_from_its_start_to_its_end(play: Play) -> None:
     assert (record["code"], record["ended_by"], record["failure"], record["stuck"]) == (5, "", "", False)
     assert (play.top / "kept/log").read_text() == "hello\n"
     assert (play.top / "kept/outputs/a").read_text() == "b"
+    assert json.loads((play.top / "kept/pod").read_text()) == "a-pod"
     assert record["started_at"] == float((play.top / "kept/started").read_text())
 
 
@@ -141,6 +143,14 @@ def test_a_run_that_was_given_up_is_not_begun(play: Play) -> None:
     assert play.keeper is not None
     assert play.keeper.wait(30) == 0
     assert not (play.top / "kept/end.json").exists()
+
+
+def test_a_container_that_was_killed_from_outside_leaves_a_record_that_does_not_say_how(play: Play) -> None:
+    play.start()
+    play.begin()
+    record = play.end(None)
+    assert (record["code"], volume.says_how(record)) == (None, False)
+    assert volume.says_how(record | {"code": 0})
 
 
 def test_a_pod_that_is_deleted_leaves_no_record(play: Play) -> None:

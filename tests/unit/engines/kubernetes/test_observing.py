@@ -13,10 +13,13 @@ from cove.engines.kubernetes.volume import Facts
 
 NOW = 10_000.0
 LAID = Facts(laid_at=NOW - 5, user=1, taken=False, begun=False, started_at=None, record=None)
-TAKEN = replace(LAID, taken=True)
+TAKEN = replace(LAID, taken=True, pod="own")
 BEGUN = replace(TAKEN, begun=True, started_at=NOW - 3)
 RECORD = {"code": 7, "started_at": NOW - 3, "finished_at": NOW - 1, "ended_by": "", "failure": "", "detail": ""}
 OVER = replace(BEGUN, record=RECORD)
+#: What a keeper writes that saw the container end and was not told by whom: it was killed, perhaps with its pod.
+UNTOLD = replace(BEGUN, record=RECORD | {"code": None})
+LOST = Exited(1, NOW - 3, NOW - 3, failure="lost")
 JOB: dict[str, Any] = {"status": {}}
 RUNNING = {"running": {"startedAt": "x"}}
 
@@ -33,7 +36,7 @@ def pod(algorithm: Any = None, keeper: Any = None, *, phase: str = "Running", no
     states = [("keeper", keeper), ("algorithm", algorithm)]
     listed = [{"name": name, "state": state} for name, state in states if state is not None]
     return {
-        "metadata": {}, "spec": {"nodeName": node} if node else {},
+        "metadata": {"uid": "own"}, "spec": {"nodeName": node} if node else {},
         "status": {"phase": phase, "containerStatuses": listed, **status},
     }  # fmt: skip
 
@@ -93,12 +96,8 @@ def test_a_job_that_reached_its_deadline_is_active_while_its_pod_runs() -> None:
 
 
 def test_an_evicted_pod_is_ended_before_it_counts_as_over() -> None:
-    drained = pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
-    assert seen(BEGUN, JOB, drained) == Seen(Active(NOW - 3), EndPods())
-    greedy = pod(
-        phase="Failed", reason="Evicted", message='Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". '
-    )
-    act = seen(BEGUN, JOB, greedy).act
+    assert seen(BEGUN, JOB, DRAINED) == Seen(Active(NOW - 3), EndPods())
+    act = seen(BEGUN, JOB, GREEDY).act
     assert isinstance(act, EndPods)
     assert act.record is not None
     assert (act.record["code"], act.record["failure"]) == (137, "")
@@ -111,14 +110,106 @@ def test_a_run_whose_pod_vanished_is_lost_and_every_look_says_the_same() -> None
 
 
 def test_a_second_pod_that_was_turned_away_is_not_the_run() -> None:
-    refused = pod(ended(125), ended(3), phase="Failed")
-    assert seen(BEGUN, job_that("Failed"), refused).observation == Exited(1, NOW - 3, NOW - 3, failure="lost")
+    refused = another(ended(125), ended(3), phase="Failed")
+    assert seen(BEGUN, job_that("Failed"), refused).observation == LOST
     assert seen(BEGUN, JOB, refused, pod(RUNNING, RUNNING)).observation == Active(NOW - 3)
+
+
+KILLED = ended(137, "Error")
+GREEDY = pod(phase="Failed", reason="Evicted", message='Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ')
+DRAINED = pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+
+
+def deleted(algorithm: Any, keeper: Any, **more: Any) -> Any:
+    return pod(algorithm, keeper, **more) | {"metadata": {"uid": "own", "deletionTimestamp": "x"}}
+
+
+def another(algorithm: Any = None, keeper: Any = None, **more: Any) -> Any:
+    """The pod that the cluster makes in the place of one that was deleted; its keeper turns it away."""
+    return pod(algorithm, keeper, **more) | {"metadata": {"uid": "another"}}
+
+
+@pytest.mark.parametrize("facts", [BEGUN, UNTOLD])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [],
+        [deleted(RUNNING, RUNNING)],
+        [deleted(KILLED, RUNNING), deleted(KILLED, KILLED)],
+        [deleted(RUNNING, KILLED), deleted(KILLED, KILLED)],
+        [deleted(KILLED, ended(0)), deleted(KILLED, ended(0), phase="Failed")],
+        [deleted(KILLED, ended(143, "Error"), phase="Failed")],
+        [pod(KILLED, ended(0), phase="Failed", reason="NodeShutdown")],
+    ],
+)
+def test_a_run_that_was_killed_with_its_pod_is_lost_in_whatever_order_that_is_told(facts: Facts, shown: Any) -> None:
+    """The algorithm may be killed long before its keeper, which then writes down an end that nobody told it."""
+    others = [another(phase="Pending", node=""), another(RUNNING, RUNNING), another(RUNNING, ended(3))]
+    others += [another(ended(125), RUNNING), another(ended(125), ended(3), phase="Failed")]
+    told = [seen(facts, JOB, one, *more) for one in shown for more in ([], *([other] for other in others))]
+    assert {one.observation for one in told} <= {Active(NOW - 3), LOST}
+    at_last = [seen(facts, JOB), *(seen(facts, JOB, other) for other in others)]
+    assert at_last == [Seen(LOST, EndPods())] * 6  # or the cluster makes another pod
+    assert seen(facts, None) == seen(facts, job_that("Failed"), others[-1]) == Seen(LOST)
+    assert all(one.act in {None, EndPods()} for one in told)
+
+
+def test_a_container_that_was_killed_alone_has_ended_by_its_code() -> None:
+    """The kernel had no memory for it, or the algorithm killed the first process of its own container."""
+    for keeper in (RUNNING, ended()):
+        assert seen(UNTOLD, JOB, pod(KILLED, keeper)).observation == Exited(137, NOW - 3, NOW - 1)
+    found = seen(UNTOLD, JOB, pod(ended(137, "OOMKilled"), ended(), phase="Failed")).observation
+    assert found == Exited(137, NOW - 3, NOW - 1, out_of_memory=True)
+
+
+def test_a_container_that_let_go_of_its_log_and_stays_is_ended_and_that_is_no_loss() -> None:
+    found = seen(UNTOLD, JOB, pod(RUNNING, ended()))
+    assert isinstance(found.act, EndPods)
+    decided = replace(UNTOLD, record=found.act.record)
+    assert seen(decided, JOB, deleted(RUNNING, ended())).observation == Active(NOW - 3)
+    assert seen(decided, JOB).observation == Exited(137, NOW - 3, NOW - 1)
+
+
+def test_an_end_that_was_told_counts_whatever_becomes_of_the_pod() -> None:
+    for one in (deleted(KILLED, KILLED, phase="Failed"), pod(phase="Failed", reason="Shutdown")):
+        assert isinstance(found := seen(OVER, JOB, one).observation, Exited)
+        assert found.failure == ""
+    stopped = replace(UNTOLD, record=RECORD | {"code": None, "ended_by": "stopped"})
+    assert seen(stopped, JOB).observation == Exited(137, NOW - 3, NOW - 1, ended_by="stopped")
+
+
+def test_a_second_pod_has_no_say_in_how_the_run_ended() -> None:
+    refused = another(ended(125), ended(3), phase="Failed")
+    assert seen(OVER, job_that("Failed"), refused) == Seen(Exited(7, NOW - 3, NOW - 1))
+    assert seen(OVER, JOB, another(RUNNING, RUNNING)) == Seen(Exited(7, NOW - 3, NOW - 1), EndPods())
+    assert seen(OVER, JOB, deleted(RUNNING, RUNNING), another(RUNNING)) == Seen(Active(NOW - 3), EndPods())
+
+
+def test_of_a_run_that_an_older_keeper_took_every_pod_may_be_its_own() -> None:
+    older = replace(BEGUN, pod="")
+    assert seen(older, JOB, pod(RUNNING, RUNNING)) == Seen(Active(NOW - 3))
+    assert seen(replace(older, record=RECORD), JOB, pod(ended(3), ended())).observation == Exited(3, NOW - 3, NOW - 1)
+    assert seen(older, JOB) == Seen(LOST, EndPods())
+
+
+@pytest.mark.parametrize("facts", [BEGUN, UNTOLD])
+def test_what_wrote_too_much_is_no_loss_whatever_its_keeper_wrote(facts: Facts) -> None:
+    act = seen(facts, JOB, GREEDY).act
+    assert isinstance(act, EndPods)
+    assert isinstance(seen(replace(facts, record=act.record), JOB).observation, Exited)
+    assert seen(replace(facts, record=act.record), JOB).observation == Exited(137, NOW - 3, NOW)
+
+
+def test_an_evicted_pod_is_ended_though_its_run_had_ended_before() -> None:
+    for facts in (OVER, UNTOLD):
+        assert seen(facts, JOB, DRAINED) == Seen(Active(NOW - 3), EndPods())
+    newer = pod(KILLED, KILLED, phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    assert seen(UNTOLD, JOB, newer) == Seen(Active(NOW - 3), EndPods())
 
 
 def test_a_pod_on_a_lost_node_is_active() -> None:
     """Nobody knows whether its processes still run."""
-    gone = pod(RUNNING, RUNNING, reason="NodeLost") | {"metadata": {"deletionTimestamp": "x"}}
+    gone = pod(RUNNING, RUNNING, reason="NodeLost") | {"metadata": {"uid": "own", "deletionTimestamp": "x"}}
     assert seen(BEGUN, JOB, gone).observation == Active(NOW - 3)
 
 

@@ -111,6 +111,17 @@ def test_an_end_that_is_written_stays(volume: Volume) -> None:
     assert facts.record == {"code": 1}
 
 
+def test_an_end_that_does_not_say_how_gives_way_to_one_that_does(volume: Volume) -> None:
+    run = a_run()
+    volume.lay(run)
+    for record in ({"code": None}, {"code": None, "stuck": True}, {"code": 2}):
+        volume.record(run.id, record)
+    facts = volume.facts(run.id)
+    assert facts is not None
+    assert facts.record == {"code": None, "stuck": True}
+    assert [place.name for place in (volume.place(run.id) / "kept").iterdir()] == ["end.json"]
+
+
 def test_the_first_wish_to_stop_counts(volume: Volume) -> None:
     run = a_run()
     volume.cancel(run.id, 1.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cove.engines.kernel import FAMILIES, MACHINES, TIOCLINUX, TIOCSTI, oci_profile
+from cove.core.kernel import FAMILIES, MACHINES, TIOCLINUX, TIOCSTI, oci_profile
 
 WORD = 0xFFFFFFFF
 

@@ -1,0 +1,1 @@
+"""Release policies in files that data owners keep."""
