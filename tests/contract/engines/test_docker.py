@@ -20,11 +20,13 @@ from tests.support.runs import Channel, Stage, Told, a_run, contents
 from tests.support.stages.docker import staged
 
 from cove.core.errors import EngineUnfit, ImagePullFailed, ImageRefused, Unavailable
-from cove.core.job import Bind, Container
+from cove.core.job import Bind, Container, RunId
 from cove.core.lifecycle import Active, Exited
 from cove.engines import opener
 from cove.engines.docker import DockerEngine
 from cove.engines.docker.containers import Names
+from cove.engines.docker.daemon import Daemon as Asked
+from cove.engines.docker.daemon import Facts
 from cove.ports import EnginePlace
 
 DAEMONS = {"docker": daemons.docker, "podman": daemons.podman}
@@ -300,6 +302,24 @@ async def test_a_run_that_loses_its_keeper_is_lost(own: Stage, daemon: Daemon, c
     daemon.remove_container(Names("cove-test", run.id).keeper)
     channel.answer()
     assert (await own.ended(run.id)).failure == "lost"
+
+
+async def test_a_container_that_goes_after_it_was_listed_is_no_refusal(
+    own: Stage, daemon: Daemon, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run("tell(); wait()", *channel.binds)
+    await own.engine.submit(run)
+    asked = Asked.facts
+
+    async def late(self: Asked, of: RunId) -> Facts | None:
+        with daemon.client() as http:
+            http.delete(f"/containers/{Names('cove-test', of).main}", params={"force": "true"})
+        return await asked(self, of)
+
+    monkeypatch.setattr(Asked, "facts", late)
+    seen = await own.observe(run.id)
+    assert isinstance(seen, Exited)
+    assert seen.failure == "lost"
 
 
 async def test_an_exit_code_that_a_daemon_may_have_made_up_is_no_end_of_the_algorithm(

@@ -137,18 +137,23 @@ class Daemon:
         return found
 
     async def _all(self, filters: str) -> Any:  # noqa: ANN401 - JSON
-        """List containers; Podman breaks off with 500 where one of them goes meanwhile."""
+        """List containers; Podman breaks off, with 500 or 404, where one of them goes meanwhile."""
         for _ in range(_LISTINGS - 1):
             try:
                 return await self._api.get("/containers/json", all="true", filters=filters)
             except Refused as refusal:
-                if refusal.status < _BROKEN:
+                if refusal.status not in {_MISSING, _BROKEN}:
                     raise
         return await self._api.get("/containers/json", all="true", filters=filters)
 
-    async def facts(self, run: RunId) -> Facts:
-        """Say how a run's main container is."""
-        state = (await self._api.get(f"/containers/{self.names(run).main}/json"))["State"]
+    async def facts(self, run: RunId) -> Facts | None:
+        """Say how a run's main container is; None where there is none."""
+        try:
+            state = (await self._api.get(f"/containers/{self.names(run).main}/json"))["State"]
+        except Refused as refusal:
+            if refusal.status != _MISSING:
+                raise
+            return None
         return Facts(
             state=str(state["Status"]).lower(),
             code=int(state["ExitCode"]),

@@ -125,7 +125,9 @@ class DockerEngine:
 
     async def _watch_memory(self, run: RunId) -> None:
         if self._daemon.is_podman and self._config.shared_disk:
-            self._memory.watch(run, (await self._daemon.facts(run)).pid)
+            facts = await self._daemon.facts(run)
+            if facts is not None:
+                self._memory.watch(run, facts.pid)
 
     # ------------------------------------------------------------------------------------------ looking
 
@@ -141,8 +143,9 @@ class DockerEngine:
         if record is not None:
             return record
         main = parts.get(containers.MAIN)
-        if main is not None and not main.is_new:
-            return await self._active(run, main)
+        active = await self._active(run, main)
+        if active is not None:
+            return active
         lock = self._lock(run)
         if lock.locked() or self._records.began(run) is None:
             return Missing()
@@ -155,15 +158,23 @@ class DockerEngine:
         if record is not None:
             return record
         main = (await self._daemon.parts(run)).get(containers.MAIN)
-        if main is not None:
-            return Missing() if main.is_new else await self._active(run, main)
+        active = await self._active(run, main)
+        if active is not None:
+            return active
         began = self._records.began(run)
-        return Missing() if began is None else await self._lose(run, began)
+        if began is None or (main is not None and main.is_new):
+            return Missing()
+        return await self._lose(run, began)
 
-    async def _active(self, run: RunId, main: Part) -> Active:
-        """Take up a run that was started: its outputs where it has ended, else its time limit."""
+    async def _active(self, run: RunId, main: Part | None) -> Active | None:
+        """Take up a run that was started: its outputs where it has ended, else its time limit; None for any other."""
+        if main is None or main.is_new:
+            return None
         if run not in self._started:
-            self._started[run] = (await self._daemon.facts(run)).started_at or time.time()
+            facts = await self._daemon.facts(run)
+            if facts is None:  # it went since it was listed
+                return None
+            self._started[run] = facts.started_at or time.time()
         if not main.is_running:
             self._settle(run, main.id)
         elif run not in self._ending or self._ending[run].done():

@@ -39,7 +39,7 @@ class Ended:
 
 
 async def settle(api: Api, daemon: Daemon, records: Records, ended: Ended) -> Exited | None:
-    """Bring what a run left to this host, and say how it ended; None where it has not ended.
+    """Bring what a run left to this host, and say how it ended; None where it has not ended, or is gone.
 
     Args:
         api: The daemon.
@@ -59,7 +59,7 @@ async def settle(api: Api, daemon: Daemon, records: Records, ended: Ended) -> Ex
         raise facts
     if isinstance(failure, BaseException):
         raise failure
-    if facts.state not in ENDED:
+    if facts is None or facts.state not in ENDED:
         return None
     if failure is None:
         failure = await _fetched(api, daemon, records, ended)

@@ -28,7 +28,7 @@ def daemon(*statuses: int) -> Daemon:
 
 
 async def test_a_list_that_podman_breaks_off_is_asked_for_again() -> None:
-    assert await daemon(500, 500).all_parts() == {}
+    assert await daemon(500, 404, 500).all_parts() == {}
 
 
 @pytest.mark.parametrize("statuses", [(400,), (500,) * 10])
