@@ -287,6 +287,12 @@ class Stage:
             pytest.fail(f"the run ended before it was ready: {await self.observe(run.id)}\n{await self.log(run.id)}")
         assert await told == "ready"
 
+    async def started(self, script: str, *binds: Bind, **limits: Any) -> Run:
+        """Start a script, and wait until it told that it is ready."""
+        run = a_run(script, *self.channel.binds, *binds, **limits)
+        await self.begin(run)
+        return run
+
     async def logged(self, run: RunId, text: str) -> None:
         """Wait until the log of a run that goes on is this text."""
         async with asyncio.timeout(PATIENCE):

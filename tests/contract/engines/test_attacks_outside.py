@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.engines.test_attacks import needs_a_known_machine, number_of
+from tests.support.calls import needs_a_known_machine, number_of
 from tests.support.runs import Finished, Stage, a_run, processes_of
 
 from cove.core.job import Bind
@@ -377,50 +377,3 @@ os.kill(os.getpid(), signal.SIGSEGV)
     assert finished.exit.code == 128 + signal.SIGSEGV
     assert finished.outputs == {}
     assert token not in told_by(finished)
-
-
-# ------------------------------------------------------------------------------------------------ what is told of it
-
-
-@pytest.mark.parametrize("entrypoint", ["python3 $ALGO \x1b[2J", "\x1b]0;owned\x07", "no-such-\x1b[31mprogram"])
-async def test_a_terminals_commands_stay_in_the_log(stage: Stage, entrypoint: str) -> None:
-    """The log is the algorithm's own and kept byte for byte; nothing that Cove says of a run repeats any of it."""
-    script = r"""
-os.write(1, b"\x1b[2J\x1b]0;owned\x07\r\x08forged\n")
-Path("/data/outputs/\x1b[2Jname").write_text("x")
-os.mkfifo("/data/outputs/\x1b[31mpipe")
-sys.exit(3)
-"""
-    run = a_run(script, entrypoint=entrypoint)
-    finished = await stage.finish(run)
-    assert finished.exit.code != 0
-    assert finished.exit.detail.isprintable()
-    assert finished.exit.failure.isprintable()
-    if finished.exit.code == 3:
-        assert finished.log.startswith("\x1b[2J\x1b]0;owned\x07\r\x08forged\n")
-
-
-async def test_a_log_is_never_what_the_algorithm_makes_of_it_later(stage: Stage) -> None:
-    """Read from outside before and after: it only ever grows, whatever is done to each of its ends inside."""
-    script = """
-print("first", flush=True)
-tell(); wait()
-for top in ("/proc/self/fd", "/proc/1/fd", "/dev"):
-    for name in ("1", "2", "stdout", "stderr", "fd/1"):
-        place = f"{top}/{name}"
-        for flags in (os.O_WRONLY | os.O_TRUNC, os.O_RDWR, os.O_RDONLY):
-            attempt(lambda: os.close(os.open(place, flags | os.O_NONBLOCK)))
-for name in ("log", "algorithm.log", "stdout"):
-    for top in ("/data/logs", "/data/outputs", "/data", "/"):
-        write(f"{top}/{name}", "forged")
-        attempt(os.symlink, "/proc/self/fd/1", f"{top}/{name}.link")
-attempt(os.ftruncate, 1, 0); attempt(os.pwrite, 1, b"forged", 0)
-reading = attempt(os.read, 1, 100)
-print("last", flush=True)
-"""
-    run = a_run(script, *stage.channel.binds)
-    await stage.begin(run)
-    await stage.logged(run.id, "first\n")
-    stage.channel.answer()
-    finished = await stage.finished(run.id)
-    assert finished.log == "first\nlast\n"

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from tests.support.runs import PATIENCE, Stage, Told, a_run, died, processes_of, traces_of
+from tests.support.runs import PATIENCE, Stage, Told, a_run, processes_of
 
-from cove.core.errors import EngineUnfit, ImageRefused, NoSpace, NotFound, Unavailable
-from cove.core.job import Container, Run, RunId
+from cove.core.errors import EngineUnfit, ImageRefused
+from cove.core.job import Container, RunId
 from cove.core.lifecycle import Active, Exited, Missing
 
 WAITS = "tell(); wait()"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(); wait()"
 UNKNOWN = RunId(f"{'0' * 32}-1")
-
-
-async def started(stage: Stage, script: str = WAITS, **limits: object) -> Run:
-    """Start a script, and wait until it said that it runs."""
-    run = a_run(script, *stage.channel.binds, **limits)
-    await stage.begin(run)
-    return run
 
 
 async def test_a_container_that_was_prepared_runs(stage: Stage) -> None:
@@ -80,7 +68,7 @@ async def test_what_an_engine_cannot_give_is_refused_and_nothing_is_started(stag
 
 
 async def test_many_runs_are_observed_at_once(stage: Stage) -> None:
-    running = await started(stage)
+    running = await stage.started(WAITS)
     done, failed, removed = a_run("pass"), a_run("sys.exit(9)"), a_run("pass")
     for run in (done, failed, removed):
         await stage.finish(run)
@@ -96,7 +84,7 @@ async def test_many_runs_are_observed_at_once(stage: Stage) -> None:
 
 
 async def test_a_run_is_started_once_however_often_it_is_submitted(stage: Stage) -> None:
-    run = await started(stage)
+    run = await stage.started(WAITS)
     await stage.engine.submit(run)
     await asyncio.gather(*(stage.engine.submit(run) for _ in range(3)))
     stage.channel.answer()
@@ -169,8 +157,7 @@ async def test_an_image_of_another_checksum_is_refused(stage: Stage) -> None:
 
 
 async def test_cancel_asks_the_main_process_to_end(stage: Stage) -> None:
-    run = await started(
-        stage,
+    run = await stage.started(
         """
 def end(*_):
     Path("/data/outputs/last").write_text("words")
@@ -186,15 +173,14 @@ tell(); wait()
 
 
 async def test_cancel_ends_one_that_knows_no_signals(stage: Stage) -> None:
-    run = await started(stage, "print('begun', flush=True); tell(); wait()")
+    run = await stage.started("print('begun', flush=True); tell(); wait()")
     await stage.engine.cancel(run.id)
     finished = await stage.finished(run.id)
     assert (finished.exit.code, finished.exit.ended_by, finished.log) == (143, "stopped", "begun\n")
 
 
 async def test_cancel_tells_the_main_process_alone(stage: Stage) -> None:
-    run = await started(
-        stage,
+    run = await stage.started(
         """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGRTMIN])
 ready, said = os.pipe()
@@ -216,7 +202,7 @@ print(os.read(answer, 10).decode())
 
 
 async def test_one_that_ignores_cancel_is_killed_after_the_grace(stage: Stage) -> None:
-    run = await started(stage, f"Path('/data/outputs/a').write_text('kept'); {STUBBORN}")
+    run = await stage.started(f"Path('/data/outputs/a').write_text('kept'); {STUBBORN}")
     asked = time.monotonic()
     await stage.engine.cancel(run.id, grace_seconds=0.3)
     assert isinstance(await stage.observe(run.id), Active)
@@ -228,8 +214,8 @@ async def test_one_that_ignores_cancel_is_killed_after_the_grace(stage: Stage) -
 
 
 async def test_a_repeated_cancel_is_harmless(stage: Stage) -> None:
-    run = await started(
-        stage, "signal.signal(signal.SIGTERM, lambda *_: tell('asked')); tell(); wait(); wait(); sys.exit(4)"
+    run = await stage.started(
+        "signal.signal(signal.SIGTERM, lambda *_: tell('asked')); tell(); wait(); wait(); sys.exit(4)"
     )
     for _ in range(3):
         await stage.engine.cancel(run.id)
@@ -320,264 +306,3 @@ async def test_a_program_that_cannot_be_run_is_the_algorithms_failure(stage: Sta
     seen = (await stage.finish(a_run(b"\0no program", entrypoint=entrypoint))).exit
     assert seen.code in {126, 127}
     assert (seen.failure, seen.ended_by) == ("", "")
-
-
-# ------------------------------------------------------------------------------------------------ logs and outputs
-
-
-async def test_the_log_can_be_read_while_the_run_goes_on(stage: Stage) -> None:
-    run = await started(stage, "print('one', flush=True); tell(); wait(); print('two', flush=True); tell(); wait()")
-    await stage.logged(run.id, "one\n")
-    assert await stage.engine.logs(run.id, 4, 1 << 20) == await stage.engine.logs(run.id, 1 << 40, 10) == b""
-    stage.channel.answer()
-    await stage.channel.heard()
-    await stage.logged(run.id, "one\ntwo\n")
-    stage.channel.answer()
-    await stage.ended(run.id)
-    assert await stage.engine.logs(run.id, 2, 4) == b"e\ntw"
-    assert await stage.engine.logs(run.id, 0, 0) == await stage.engine.logs(run.id, 8, 10) == b""
-
-
-async def test_a_run_that_is_not_there_has_no_log(stage: Stage) -> None:
-    assert await stage.engine.logs(UNKNOWN, 0, 10) == b""
-
-
-async def test_nothing_is_collected_but_of_an_exited_run(stage: Stage) -> None:
-    run = a_run(WAITS, *stage.channel.binds)
-    with pytest.raises(NotFound):
-        await stage.engine.collect(run.id)
-    await stage.begin(run)
-    with pytest.raises(NotFound):
-        await stage.engine.collect(run.id)
-    stage.channel.answer()
-    await stage.ended(run.id)
-    assert (await stage.engine.collect(run.id)) == (await stage.engine.collect(run.id))
-    await stage.engine.remove(run.id)
-    with pytest.raises(NotFound):
-        await stage.engine.collect(run.id)
-
-
-async def test_an_exited_run_can_be_collected_when_its_end_is_first_seen(stage: Stage) -> None:
-    run = a_run("Path('/data/outputs/a').write_bytes(bytes(20 << 20))")
-    await stage.engine.submit(run)
-    seen = await stage.observe(run.id)
-    while isinstance(seen, Active):
-        seen = await stage.observe(run.id)
-    places = await stage.engine.collect(run.id)
-    assert (places.outputs / "a").stat().st_size == 20 << 20
-    assert processes_of(run.id) == []
-
-
-async def test_every_listener_hears_of_every_end(stage: Stage) -> None:
-    heard: list[RunId] = []
-    stage.engine.on_exit(heard.append)
-    runs = [a_run(f"sys.exit({n})") for n in range(5)]
-    await asyncio.gather(*map(stage.finish, runs))
-    assert sorted(heard) == sorted(run.id for run in runs)
-
-
-async def test_a_look_says_what_is_enforced(stage: Stage) -> None:
-    findings = await stage.engine.examine()
-    assert findings
-    assert all(finding.seen for finding in findings)
-    assert all(finding.advice for finding in findings if not finding.ok)
-
-
-async def test_consumers_can_be_told_what_enforces_each_limit(stage: Stage) -> None:
-    told = stage.engine.enforcement()
-    assert set(told) == {"memory", "processes", "cpu", "disk"}
-    assert all(told.values())
-    assert told == stage.engine.enforcement()
-
-
-# ------------------------------------------------------------------------------------------------ remove and adoption
-
-
-async def test_every_run_is_listed_until_it_is_removed(stage: Stage) -> None:
-    assert list(await stage.engine.runs()) == []
-    done = a_run("pass")
-    await stage.finish(done)
-    running = await started(stage)
-    assert sorted(await stage.engine.runs()) == sorted([done.id, running.id])
-    await stage.engine.remove(done.id)
-    assert list(await stage.engine.runs()) == [running.id]
-
-
-async def test_remove_forgets_everything_and_may_be_repeated(stage: Stage) -> None:
-    run = a_run("os.makedirs('/data/outputs/a/b'); os.chmod('/data/outputs/a', 0)")
-    await stage.finish(run)
-    for _ in range(2):
-        await stage.engine.remove(run.id)
-        assert await stage.observe(run.id) == Missing()
-        assert traces_of(run.id) == []
-        assert list(await stage.engine.runs()) == []
-    await stage.engine.remove(UNKNOWN)
-
-
-async def test_remove_ends_a_run_that_goes_on(stage: Stage) -> None:
-    run = await started(stage, f"daemon(lambda: signal.pause()); {STUBBORN}")
-    assert len(processes_of(run.id)) >= 2
-    await stage.engine.remove(run.id)
-    assert traces_of(run.id) == []
-    assert await stage.observe(run.id) == Missing()
-    assert list(await stage.engine.runs()) == []
-    await stage.engine.remove(run.id)
-
-
-async def test_looks_and_repeated_removes_at_the_same_time_harm_nobody(stage: Stage) -> None:
-    runs = [a_run(STUBBORN if n % 2 else "pass", *stage.channel.binds) for n in range(int(10 * stage.traits.crowd))]
-    for run in runs:
-        await stage.engine.submit(run)
-        removes = [asyncio.create_task(stage.engine.remove(run.id)) for _ in range(3)]
-        while not all(task.done() for task in removes):
-            await stage.observe(run.id)
-            await asyncio.sleep(0)
-        await asyncio.gather(*removes)
-        assert await stage.observe(run.id) == Missing()
-    assert list(await stage.engine.runs()) == []
-    assert traces_of(*(run.id for run in runs)) == []
-
-
-async def test_remove_at_once_after_submit_leaves_nothing(stage: Stage) -> None:
-    runs = [a_run("signal.pause()") for _ in range(int(10 * stage.traits.crowd))]
-    for run in runs:
-        await stage.engine.submit(run)
-        await stage.engine.remove(run.id)
-        assert traces_of(run.id) == []
-        assert await stage.observe(run.id) == Missing()
-
-
-async def test_a_new_engine_finds_running_runs_again_and_sees_their_end(stage: Stage) -> None:
-    run = await started(stage, "print('one', flush=True); tell(); wait(); sys.exit(6)")
-    seen = await stage.observe(run.id)
-    await stage.restart()
-    assert list(await stage.engine.runs()) == [run.id]
-    assert await stage.observe(run.id) == seen
-    await stage.engine.submit(run)
-    stage.channel.answer()
-    finished = await stage.finished(run.id)
-    assert (finished.exit.code, finished.log) == (6, "one\n")
-    assert not stage.channel.has_more()
-
-
-async def test_a_new_engine_knows_what_ended_meanwhile(stage: Stage) -> None:
-    run = await started(stage, "tell(); wait(); Path('/data/outputs/a').touch(); sys.exit(6)")
-    main = processes_of(run.id)
-    await stage.engine.close()
-    stage.channel.answer()
-    await died(main)
-    await stage.restart()
-    seen = await stage.observe(run.id)
-    while isinstance(seen, Active):
-        seen = await stage.observe(run.id)
-    assert isinstance(seen, Exited)
-    assert seen.code == 6
-    assert (await stage.engine.collect(run.id)).outputs.is_dir()
-
-
-async def test_a_new_engine_can_stop_and_remove_what_an_earlier_one_started(stage: Stage) -> None:
-    stopped = await started(stage)
-    removed = await started(stage, STUBBORN)
-    await stage.restart()
-    await stage.engine.cancel(stopped.id)
-    assert (await stage.ended(stopped.id)).ended_by == "stopped"
-    await stage.engine.remove(removed.id)
-    assert traces_of(removed.id) == []
-    assert list(await stage.engine.runs()) == [stopped.id]
-
-
-async def test_a_run_whose_supervisor_was_killed_is_lost(stage: Stage) -> None:
-    run = await started(stage, f"daemon(lambda: signal.pause()); {STUBBORN}", time_seconds=600)  # or that ends it
-    tree = processes_of(run.id)
-    stage.lose(run.id)
-    await died(tree)
-    assert processes_of(run.id) == []
-    seen = await stage.observe(run.id)
-    assert isinstance(seen, Exited)
-    assert seen.failure == "lost"
-    await stage.engine.submit(run)
-    assert await stage.observe(run.id) == seen
-    await stage.engine.cancel(run.id)
-    assert await stage.observe(run.id) == seen
-    assert list(await stage.engine.runs()) == [run.id]
-    for _ in range(2):
-        await stage.engine.remove(run.id)
-        assert traces_of(run.id) == []
-        assert await stage.observe(run.id) == Missing()
-        assert list(await stage.engine.runs()) == []
-
-
-async def test_an_engine_that_does_not_answer_says_nothing_of_its_runs(distant: Stage) -> None:
-    stage = distant
-    assert stage.silenced is not None
-    run = await started(stage)
-    fresh = a_run("print(2)")
-    with stage.silenced():
-        for asked in (stage.observe(run.id), stage.observe(UNKNOWN), stage.engine.runs(), stage.engine.submit(fresh)):
-            with pytest.raises(Unavailable):
-                await asked
-        for told in (stage.engine.cancel(run.id), stage.engine.remove(run.id)):
-            with pytest.raises(Unavailable):
-                await told
-    assert isinstance(await stage.observe(run.id), Active)
-    assert (await stage.finish(fresh)).log == "2\n"
-    stage.channel.answer()
-    assert (await stage.ended(run.id)).code == 0
-
-
-async def test_runs_outlive_what_started_them(stage: Stage) -> None:
-    run = await started(stage)
-    stage.cripple()
-    another = await stage.finish(a_run("print(2)"))
-    assert another.log == "2\n"
-    assert isinstance(await stage.observe(run.id), Active)
-    stage.channel.answer()
-    assert (await stage.ended(run.id)).code == 0
-
-
-# ------------------------------------------------------------------------------------------------ a full host
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
-    """A small file system for the engine's folder."""
-    folder = tmp_path / "engine"
-    folder.mkdir(exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "cove-test", str(folder)]
-    if subprocess.run(words, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> None:
-    with contextlib.suppress(OSError), (folder / "filler").open("wb", 0) as file:
-        for _ in itertools.count():
-            file.write(bytes(4096))
-
-
-async def test_a_run_is_not_started_on_a_full_disk(full: Path, stage: Stage) -> None:
-    fill(full)
-    run = a_run("print(1)")
-    with pytest.raises(NoSpace):
-        await stage.engine.submit(run)
-    assert await stage.observe(run.id) == Missing()
-    (full / "filler").unlink()
-    assert (await stage.finish(run)).log == "1\n"
-
-
-@pytest.mark.parametrize("restarted", [False, True])
-async def test_outputs_for_which_the_host_has_no_space_are_the_providers_failure(
-    full: Path, stage: Stage, *, restarted: bool
-) -> None:
-    run = a_run("Path('/data/outputs/a').write_bytes(bytes(8 << 20)); print('x' * 9000, flush=True); signal.pause()")
-    await stage.engine.submit(run)
-    await stage.logged(run.id, "x" * 9000 + "\n")
-    if restarted:
-        await stage.restart()
-    fill(full)
-    await stage.engine.cancel(run.id)
-    seen = await stage.ended(run.id)
-    assert seen.failure == "no_space"
-    await stage.engine.remove(run.id)
-    assert await stage.observe(run.id) == Missing()

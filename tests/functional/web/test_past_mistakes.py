@@ -55,7 +55,7 @@
        tests/functional/jobs/test_endings.py::test_no_more_run_at_a_time_than_allowed_and_in_the_order_in_which_they_came
        tests/functional/jobs/test_endings.py::test_a_job_that_is_ready_and_waits_can_be_stopped
        tests/functional/jobs/test_endings.py::test_a_run_that_fills_its_own_disk_harms_nobody
-       tests/contract/engines/test_attacks.py::test_huge_and_sparse_files_take_no_more_than_the_limit
+       tests/contract/engines/test_attacks_excess.py::test_huge_and_sparse_files_take_no_more_than_the_limit
        tests/functional/web/test_past_mistakes.py::test_6_9_the_archive_of_all_outputs_freezes_nobody
 6.10   Proxies:
        tests/functional/web/test_past_mistakes.py::test_6_10_nothing_that_a_caller_says_of_itself_is_believed
