@@ -79,6 +79,12 @@ refresh_apt() {
   APT_FRESH=1
 }
 
+need_programs() {
+  # shellcheck disable=SC2086
+  need_packages ${DEBS[run]}
+  command -v kubectl >/dev/null || need_packages kubernetes-client
+}
+
 # ---------------------------------------------------------------- the four programs
 
 built() { local p; for p in "${PROGRAMS[@]}"; do [ -x "$CACHE/bin/$p" ] || return 1; done; }
@@ -600,9 +606,7 @@ up() {
   chmod 700 "$STATE"
   exec 9>"$CACHE/lock"
   flock 9
-  # shellcheck disable=SC2086
-  need_packages ${DEBS[run]}
-  command -v kubectl >/dev/null || need_packages kubernetes-client
+  need_programs
   [ -e /sys/fs/cgroup/memory/tasks ] || say "no cgroup v1 memory hierarchy here: this was only ever tried with one"
   build_programs
   make_images
@@ -620,8 +624,7 @@ build() {
   mkdir -p "$CACHE/log"
   exec 9>"$CACHE/lock"
   flock 9
-  # shellcheck disable=SC2086
-  need_packages ${DEBS[run]}
+  need_programs
   build_programs
   make_images
 }
