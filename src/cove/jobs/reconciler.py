@@ -56,6 +56,7 @@ class Reconciler:
         self._slots = Slots({name: entry.max_jobs for name, entry in offered}, free)
         #: False until what an earlier service left running is known.
         self._adopted = False
+        self._closed = False
         self._wakened = asyncio.Event()
         self._turns = asyncio.Semaphore(_ENDED_AT_ONCE)
 
@@ -75,7 +76,15 @@ class Reconciler:
                     async with asyncio.timeout_at(next_sweep):
                         await self._wakened.wait()
         finally:
-            await self._let_go()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of what is under way, for good: what has news from now on is looked at when a service starts again."""
+        self._closed = True
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def listen_to_engines(self) -> None:
         """Have the end of a run wake its job."""
@@ -95,6 +104,8 @@ class Reconciler:
 
     def wake(self, job_id: JobId) -> None:
         """Look at a job now, or again if it is being looked at."""
+        if self._closed:
+            return
         if job_id in self._tasks:
             self._again.add(job_id)
             if job_id in self.steps.provisioning:
@@ -335,9 +346,3 @@ class Reconciler:
     async def _left_over(self, run: RunId) -> bool:
         job = await self.parts.store.get(JobId(run.rpartition("-")[0]))
         return job is None or job.phase in {Phase.DONE, Phase.ACCEPTED} or job.run_id != run
-
-    async def _let_go(self) -> None:
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

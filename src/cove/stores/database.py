@@ -84,6 +84,9 @@ class Database:
         self._writer: Connection | None = None
         self._inline = threading.local()
         self._inline_connections: list[sqlite3.Connection] = []
+        #: Held for each read, and to close: SQLite ends the whole process where a connection is closed that executes.
+        self._inline_lock = threading.Lock()
+        self._closed = False
         self._started = False
 
     async def start(self) -> None:
@@ -163,14 +166,17 @@ class Database:
         A row by its key comes out of the page cache in some ten microseconds, where handing the question to a thread
         and back costs several times that. It never waits: readers of a WAL are not held up by a writer.
         """
-        connection: sqlite3.Connection | None = getattr(self._inline, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(str(self.file), timeout=0.0, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA query_only = ON")
-            self._inline.connection = connection
-            self._inline_connections.append(connection)
-        row: Sequence[Any] | None = connection.execute(text, (key,)).fetchone()
-        return row
+        with self._inline_lock:
+            if self._closed:
+                raise sqlite3.ProgrammingError
+            connection: sqlite3.Connection | None = getattr(self._inline, "connection", None)
+            if connection is None:
+                connection = sqlite3.connect(str(self.file), timeout=0.0, isolation_level=None, check_same_thread=False)
+                connection.execute("PRAGMA query_only = ON")
+                self._inline.connection = connection
+                self._inline_connections.append(connection)
+            row: Sequence[Any] | None = connection.execute(text, (key,)).fetchone()
+            return row
 
     @contextlib.contextmanager
     def _write_transaction(self) -> Iterator[Connection]:
@@ -210,8 +216,10 @@ class Database:
             self._writer.close()
             self._writer = None
         self._readers.shutdown(wait=True)
-        while self._inline_connections:
-            self._inline_connections.pop().close()
+        with self._inline_lock:
+            self._closed = True
+            while self._inline_connections:
+                self._inline_connections.pop().close()
         self._engine.dispose()
 
     def _use_write_ahead_log(self) -> None:

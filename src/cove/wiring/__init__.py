@@ -123,14 +123,16 @@ async def open_cove(settings: Settings, *, connect: Connect = connect_http, loop
         parts = _parts(settings, state, vault, store, engines, ledgers, metadata, gates, policies, inspector)
         parts = replace(parts, output_rules=rules_of(settings), deliveries=kept, payments=payments)
         reconciler = Reconciler(parts)
+        stack.push_async_callback(
+            reconciler.close
+        )  # a review that is decided wakes its job, whether or not the loop runs
         reconciler.listeners.add(payments.hear)
         payments.settled.add(reconciler.paid)
         await payments.begin()
         proofs = open_proofs(settings, vault, stack, store=store, clock=parts.clock, connect=connect)
         webhooks = open_webhooks(settings, store, vault, parts.clock)
-        reconciler.listeners.add(webhooks.hear)
         deliveries = open_deliveries(settings, state, parts, vault, kept, connect, stack)
-        reconciler.listeners.add(deliveries.hear)
+        reconciler.listeners.update((webhooks.hear, deliveries.hear))
         limits = Limits(LimitOptions(**settings.limits.model_dump()))
         jobs = JobService(parts, reconciler)
         cove = Cove(

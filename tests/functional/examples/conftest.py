@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from tests.chain import Ocean
 from tests.functional.cli.conftest import settings_text, write_key
@@ -147,11 +148,20 @@ def place(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         with running("serve", "--settings", folder / "cove.toml") as service:
             url = service.line(r"listening on (http://\S+)")[1]
             dataset, table = asyncio.run(_publish(ocean, url))
+            _find(url, dataset, table)
             typed = Place(url, ocean, folder / "consumer.key", dataset, table)
             assert typed.run(EXAMPLES / "create_token.py").returncode == 0  # so that the account has used a nonce
             yield typed
             service.signal(signal.SIGTERM)
             assert service.end() == 0
+
+
+def _find(url: str, *published: Published) -> None:
+    """Wait until the service has seen what was published: it looks at its chain once a second."""
+    asked = {"didList": [asset.did for asset in published]}
+    deadline = time.monotonic() + 60
+    while len(httpx2.post(f"{url}{wire.CACHE_PREFIX}/names", json=asked).raise_for_status().json()) < len(published):
+        assert time.monotonic() < deadline, "what was published is not indexed"
 
 
 async def _publish(ocean: Ocean, url: str) -> tuple[Published, Published]:

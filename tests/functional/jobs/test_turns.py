@@ -170,3 +170,16 @@ async def _jobs(site: Site, ids: Sequence[JobId]) -> AsyncIterator[Job]:
         job = await site.cove.parts.store.get(job_id)
         assert job is not None
         yield job
+
+
+async def test_a_loop_that_was_closed_takes_nothing_up(folder: Path) -> None:
+    def looked_at() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("job ")]
+
+    async with open_cove(two_places(folder), loop=False) as cove:
+        job_id = await Site(cove).add("pass", TABLE)
+        cove.reconciler.wake(job_id)
+        assert looked_at() == [f"job {job_id}"]
+        await cove.reconciler.close()
+        cove.reconciler.wake(job_id)
+        assert looked_at() == []

@@ -312,3 +312,9 @@ asyncio.run(main())
     assert all(one == sorted(one) for one in taken)
     assert await SqlNonceStore(store).last("0xa") == "199"
     assert max(taken[0] + taken[1]) == 199
+
+
+def test_a_read_that_meets_the_closing_harms_nobody(file: Path) -> None:
+    words = [sys.executable, "-m", "tests.functional.stores.closing_process", sqlite_url(file)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

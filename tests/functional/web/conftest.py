@@ -103,7 +103,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     )
     async with open_cove(settings, loop=False) as house:
         parts = replace(house.parts, environments={ENVIRONMENT.id: ENVIRONMENT})
-        cove = replace(house, parts=parts, environments=(ENVIRONMENT,), jobs=JobService(parts, Reconciler(parts)))
+        loop = Reconciler(parts)
+        cove = replace(house, parts=parts, environments=(ENVIRONMENT,), jobs=JobService(parts, loop))
         transport = httpx2.ASGITransport(create_app(cove), raise_app_exceptions=True)
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove.example") as http:
             yield Site(cove, http)
+        await loop.close()

@@ -187,13 +187,14 @@ async def years(tmp_path: Path) -> AsyncIterator[Years]:
     async with opened(ocean, tmp_path) as house:
         made = Years(house)
         parts = replace(house.cove.parts, clock=made)
-        cove = replace(
-            house.cove, parts=parts, clock=made, downloads=DownloadService(parts), jobs=JobService(parts, Reconciler(parts))
-        )  # fmt: skip
+        loop = Reconciler(parts)
+        jobs = JobService(parts, loop)
+        cove = replace(house.cove, parts=parts, clock=made, downloads=DownloadService(parts), jobs=jobs)
         transport = httpx2.ASGITransport(create_app(cove))
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove") as http:
             made.house = replace(house, cove=cove, http=http)
             yield made
+        await loop.close()
     await ocean.chain.close()
 
 

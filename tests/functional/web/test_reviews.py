@@ -49,10 +49,12 @@ async def site(tmp_path: Path, carol: Consumer, dora: Consumer, alice: Consumer)
     )
     async with open_cove(given, loop=False) as house:
         parts = replace(house.parts, environments={ENVIRONMENT.id: ENVIRONMENT})
-        cove = replace(house, parts=parts, environments=(ENVIRONMENT,), jobs=JobService(parts, Reconciler(parts)))
+        loop = Reconciler(parts)
+        cove = replace(house, parts=parts, environments=(ENVIRONMENT,), jobs=JobService(parts, loop))
         transport = httpx2.ASGITransport(create_app(cove), raise_app_exceptions=True)
         async with httpx2.AsyncClient(transport=transport, base_url="http://cove.example") as http:
             yield Site(cove, http)
+        await loop.close()
 
 
 async def waiting(site: Site, folder: Path, owner: Consumer, *, reviewers: int = 1) -> Job:
