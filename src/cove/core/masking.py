@@ -83,6 +83,6 @@ def difference(before: bytes, after: bytes, *, plain: bool = False) -> str | Non
 
 
 def _visible(character: str) -> str:
-    if character in _KEPT or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
+    if character in _KEPT or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}:
         return character
     return f"\\x{ord(character):02x}"

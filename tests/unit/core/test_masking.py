@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cove.core.masking import MAX_PREVIEW, difference, masked, preview
@@ -17,6 +17,7 @@ def test_masking_keeps_lines_and_lengths(text: str) -> None:
 
 
 @given(content=st.binary(max_size=300))
+@example("\u074b".encode())  # nobody has given it a meaning
 def test_a_preview_steers_no_terminal(content: bytes) -> None:
     shown = preview(content, len(content))
     assert all(character in "\n\t" or character.isprintable() or character.isspace() for character in shown.text)

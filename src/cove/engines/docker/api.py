@@ -34,6 +34,11 @@ class Refused(Exception):
         self.status = status
 
     @property
+    def is_missing(self) -> bool:
+        """Say whether what was asked about is not there; Podman says 500 of a container that goes meanwhile."""
+        return self.status == httpx2.codes.NOT_FOUND or "no such container" in str(self).lower()
+
+    @property
     def is_name_taken(self) -> bool:
         """Say whether there is a container of that name already; Podman says 500."""
         return self.status == _CONFLICT or "already in use" in str(self)
@@ -77,7 +82,7 @@ class Api:
         try:
             await self._ask("DELETE", path, query=query)
         except Refused as refusal:
-            if refusal.status != httpx2.codes.NOT_FOUND:
+            if not refusal.is_missing:
                 raise
 
     async def put_archive(self, container: str, path: str, content: bytes | AsyncIterator[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import json
@@ -20,11 +21,11 @@ from cove.ports import Finding
 RUNNING: Final = frozenset({"running", "paused", "restarting", "stopping"})
 ENDED: Final = frozenset({"exited", "dead", "removing", "stopped"})
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
-_MISSING: Final = 404
-_GONE: Final = frozenset({404, 409})
+_CONFLICT: Final = 409
 _BROKEN: Final = 500
 _LISTINGS: Final = 10
 _NEVER: Final = "0001-"
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Daemon:
             try:
                 return await self._api.get("/containers/json", all="true", filters=filters)
             except Refused as refusal:
-                if refusal.status not in {_MISSING, _BROKEN}:
+                if not refusal.is_missing and refusal.status < _BROKEN:
                     raise
         return await self._api.get("/containers/json", all="true", filters=filters)
 
@@ -151,7 +152,7 @@ class Daemon:
         try:
             state = (await self._api.get(f"/containers/{self.names(run).main}/json"))["State"]
         except Refused as refusal:
-            if refusal.status != _MISSING:
+            if not refusal.is_missing:
                 raise
             return None
         return Facts(
@@ -169,7 +170,7 @@ class Daemon:
             await self._api.post(f"/containers/{self.names(run).main}/kill", signal=signal)
         except Refused as refusal:
             # Podman says 500 of a container that has just ended.
-            if refusal.status not in _GONE and "can only kill running" not in str(refusal):
+            if not refusal.is_missing and refusal.status != _CONFLICT and "can only kill running" not in str(refusal):
                 raise
 
     async def remove(self, run: RunId) -> None:
@@ -177,16 +178,27 @@ class Daemon:
         names = self.names(run)
         volumes = {names.volume(part) for part in ("w", "c", "d")} | await self._volumes_of(names.keeper)
         for container in (names.main, names.keeper, names.volume(containers.ORIGINAL)):
-            await self._api.delete(f"/containers/{container}", force="true", v="true")
+            await self._remove_container(container)
         for volume in sorted(volumes):
             await self._remove_volume(volume)
+
+    async def _remove_container(self, name: str) -> None:
+        for pause in _PAUSES:
+            try:
+                return await self._api.delete(f"/containers/{name}", force="true", v="true")
+            except Refused as refusal:
+                # Podman says so of one that ends by itself just when it is to be ended: the next try removes it.
+                if "could not be stopped" not in str(refusal):
+                    raise
+            await asyncio.sleep(pause)
+        return await self._api.delete(f"/containers/{name}", force="true", v="true")
 
     async def _volumes_of(self, container: str) -> set[str]:
         """Name the volumes that a container has: those of a spare are not called after its run."""
         try:
             mounts = (await self._api.get(f"/containers/{container}/json")).get("Mounts") or []
         except Refused as refusal:
-            if refusal.status != _MISSING:
+            if not refusal.is_missing:
                 raise
             return set()
         return {str(mount["Name"]) for mount in mounts if mount.get("Name")}

@@ -22,7 +22,6 @@ from cove.engines.docker.daemon import ENDED, Daemon, Facts
 from cove.engines.docker.handover import Held, new_word
 from cove.engines.docker.records import Records
 
-_MISSING: Final = 404
 _NOTE: Final = b"\n[the log is full: the rest was dropped]\n"
 _DETAILS: Final = {"no_space": "The provider has no space left.", "sandbox": "The outputs were lost."}
 
@@ -133,7 +132,7 @@ def log_so_far(api: Api, keeper: str, offset: int, length: int, *, by_archive: b
             with api.archive(keeper, "/c/log/text") as pieces:
                 return content_of(pieces, offset + length)[offset:]
         except Refused as refusal:
-            if refusal.status != _MISSING:
+            if not refusal.is_missing:
                 raise
             return b""  # the run has not come so far
     found = b""
