@@ -7,6 +7,7 @@ knows each before it is sent, so whoever goes on after a kill sends none a secon
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -76,6 +77,9 @@ class PublishingParts:
     encrypt: Encrypt
     keep: KeepResult
     package: Callable[[JobId], Awaitable[Package]]
+    #: Reads the chain on to its head, so that what was published is shown here; does nothing where a cache elsewhere
+    #: is asked, which reads at its own pace.
+    catch_up: Callable[[], Awaitable[None]]
     #: Unix time.
     now: Callable[[], float] = time.time
 
@@ -147,6 +151,8 @@ class AssetCarrier:
         await publish_once(wallet, journal, parts.factory, self._draft(files, metadata), _NO_PRICE, parts.encrypt)
         if job.owner.lower() != wallet.address.lower():
             await once(wallet, journal, "handover", handover_call(nft, wallet.address, job.owner))
+        with contextlib.suppress(Unavailable, NoSpace):  # it is published, and is shown when the index gets there
+            await parts.catch_up()
 
     def _journal(self, job: Job) -> Path:
         return self.parts.journals / f"{job.run_id}.json"

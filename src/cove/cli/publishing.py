@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from cove.cli.description import Described
 from cove.cli.market_chain import chain_of, journal_file, show_cost, wallet_on
+from cove.cli.output import say
 from cove.client import Signer
 from cove.client.journal import Journal, alone, done, once
 from cove.client.market import AssetDraft, Encrypt, build_document, metadata_arguments, provider_encrypt
@@ -24,7 +25,7 @@ from cove.client.publishing import (
     put_document,
     state_call,
 )
-from cove.client.trusting import approval, published_document
+from cove.client.trusting import approval, published_document, until_shown
 from cove.client.wallet import MarketError, Wallet
 from cove.core.errors import Forbidden, SettingsWrong
 from cove.crypto.box import KeyVault
@@ -138,6 +139,9 @@ async def change(where: Where, did: str, make: Change) -> dict[str, Any] | None:
             return None
         journal.note("document", changed)
         await put_document(wallet, journal, changed, _encrypt(changed))
+        # The next change begins with what the provider shows: it would undo this one, or pay for it once more.
+        if not await until_shown(where.provider, changed):
+            say("The change is on chain, and the provider does not show it yet: look at it before the next change.")
         journal.remove()
         return changed
 

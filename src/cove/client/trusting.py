@@ -6,8 +6,10 @@ an entry that no algorithm can meet takes its place.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -31,6 +33,8 @@ _ADDED: Final = ("nft", "event", "datatokens", "stats", "purgatory")
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _SECONDS: Final = 60.0
+_SHOWN_SECONDS: Final = 20.0
+_PAUSE_SECONDS: Final = 0.2
 
 
 async def published_document(provider: str, did: str) -> dict[str, Any]:
@@ -46,6 +50,28 @@ async def published_document(provider: str, did: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise MarketError(f"What answers at {provider} is no provider.")
     return {name: part for name, part in document.items() if name not in _ADDED}
+
+
+async def until_shown(provider: str, document: Mapping[str, Any], seconds: float = _SHOWN_SECONDS) -> bool:
+    """Wait until a provider shows a change of an asset: it may believe for a second that its chain has nothing new.
+
+    Args:
+        provider: One that knows the asset.
+        document: The DDO as it was put on chain.
+        seconds: How long to wait at the most.
+
+    Returns:
+        Whether it shows it; False too where it does not answer.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        while await published_document(provider, str(document["id"])) != document:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_PAUSE_SECONDS)  # nothing tells of it
+    except MarketError:
+        return False
+    return True
 
 
 async def approval(provider: str, did: str) -> dict[str, str]:

@@ -56,7 +56,7 @@ def open_deliveries(  # noqa: PLR0917 - each once
     )
     sending = SendingParts(given.allowed, int(given.max_bytes), sender, open_result, Encrypted, package)
     carriers: dict[DeliveryKind, Carrier] = {DeliveryKind.STORAGE: StorageCarrier(sending)}
-    publishing = publishing_parts(settings, state, vault, connect, stack, open_result, package)
+    publishing = publishing_parts(settings, state, vault, connect, stack, open_result, package, parts.metadata)
     if publishing is not None:
         carriers[DeliveryKind.ASSET] = AssetCarrier(publishing)
     return DeliveryService(DeliveryParts(store, parts.store, parts.audit, parts.clock, carriers, given.at_once))

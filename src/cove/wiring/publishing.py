@@ -20,6 +20,8 @@ from cove.core.output import OutputRules
 from cove.crypto.box import KeyVault
 from cove.jobs.parts import Parts
 from cove.ledgers.rpc import Rpc, RpcError
+from cove.metadata.onchain import OnChainMetadata
+from cove.ports import MetadataStore
 from cove.ports.deliveries import DeliveryStore, OpenResult
 from cove.results.published import PublishedAssets, PublishedResults
 from cove.settings import ChainSettings, Settings
@@ -48,6 +50,7 @@ def publishing_parts(  # noqa: PLR0917 - each once
     stack: contextlib.AsyncExitStack,
     open_result: OpenResult,
     package: Callable[[JobId], Awaitable[Package]],
+    metadata: Mapping[int, MetadataStore],
 ) -> PublishingParts | None:
     """Give what results are published with; None where they are not.
 
@@ -89,6 +92,7 @@ def publishing_parts(  # noqa: PLR0917 - each once
         encrypt=encrypt,
         keep=PublishedResults(state / PUBLISHED, open_result).keep,
         package=package,
+        catch_up=_catch_up(metadata[chain.id]),
     )
 
 
@@ -98,6 +102,14 @@ def open_tidying(settings: Settings, state: Path, parts: Parts, deliveries: Deli
     assets.remove_rests()
     keep = settings.publishing.keep_ended_days * DAY_SECONDS
     return Tidying(assets, state / JOURNALS, deliveries, parts.ledgers, parts.clock, keep)
+
+
+def _catch_up(metadata: MetadataStore) -> Callable[[], Awaitable[None]]:
+    async def catch_up() -> None:
+        if isinstance(metadata, OnChainMetadata):  # a metadata cache elsewhere reads at its own pace
+            await metadata.indexer.sync()
+
+    return catch_up
 
 
 class Node:

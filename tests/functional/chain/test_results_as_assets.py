@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from tests.chain import Ocean
-from tests.support.house import NONCES, House, opened, signer
+from tests.support.house import NONCES, House, chain_settings, opened, signer
 
 from cove.access.publishing import AssetCarrier, PublishingParts
 from cove.client.buying import Item, order_once
@@ -21,6 +21,8 @@ from cove.client.market import AssetDraft, ServiceDraft, Wallet, publish
 from cove.core.delivery import Delivery, DeliveryKind, DeliveryState
 from cove.core.errors import SettingsWrong
 from cove.core.job import Job, JobId
+from cove.metadata.indexer import Indexer
+from cove.metadata.onchain import OnChainMetadata
 from cove.wiring.publishing import Node
 
 METADATA: Mapping[str, Any] = {
@@ -253,6 +255,36 @@ async def test_nobody_reads_the_results_of_others_through_a_list_of_their_own(oc
         assert seen["valid"] is False
         (seen,) = (await house.http.post("/api/services/fileinfo", json={"did": did, "serviceId": "0"})).json()[:1]
         assert seen["valid"] is True
+
+
+class LookedAt:
+    """A node; the index reads the chain to its head just before each transaction."""
+
+    def __init__(self, ocean: Ocean, indexer: Indexer) -> None:
+        self._chain = Node(ocean.chain)
+        self._indexer = indexer
+
+    async def exchange(self, body: Mapping[str, object]) -> object:
+        if body["method"] == "eth_sendRawTransaction":
+            await self._indexer.sync()
+        return await self._chain.exchange(body)
+
+
+async def test_an_asset_that_a_status_names_is_shown_as_its_consumers(
+    ocean: Ocean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cove.wiring.chains.BELIEVED_SECONDS", 3600.0)
+    chain = chain_settings(ocean).model_copy(update={"index_seconds": 3600.0})
+    async with opened(ocean, tmp_path, chains=(chain,), **publishing(ocean)) as house:
+        metadata = house.cove.parts.metadata[chain.id]
+        carrier = house.cove.deliveries.parts.carriers[DeliveryKind.ASSET]
+        assert isinstance(metadata, OnChainMetadata)
+        assert isinstance(carrier, AssetCarrier)
+        node, secret = LookedAt(ocean, metadata.indexer), ocean.chain.accounts[4].private_key
+        carrier.parts = replace(carrier.parts, wallet=lambda allow: Wallet(secret, node, allow=allow))
+        did = await published(house, await started(house))
+        ddo = (await house.http.get(f"/api/aquarius/assets/ddo/{did}")).json()
+        assert ddo["nft"]["owner"] == ocean.consumer.address
 
 
 class Deadly:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -121,13 +120,6 @@ def test_orders_that_are_placed_are_submitted_later(owner: Owner) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def until_trusted(owner: Owner, table: str, number: int) -> None:
-    """Wait until the provider shows a change: it looks at its chain once a second."""
-    deadline = time.monotonic() + 60
-    while len(json.loads(owner.run("trust", "list", table, "--json"))["algorithms"]) != number:
-        assert time.monotonic() < deadline, "the change is not shown"
-
-
 def test_who_is_trusted_and_no_more(owner: Owner) -> None:
     table = owner.run("publish", "dataset", owner.dataset("[]")).strip()
     code = owner.run("publish", "algorithm", owner.algorithm()).strip()
@@ -137,13 +129,11 @@ def test_who_is_trusted_and_no_more(owner: Owner) -> None:
     assert "not_trusted_algo" in refused.stderr
     assert json.loads(owner.run("trust", "add", table, code, "--dry-run", "--json"))["transactions"]
     assert json.loads(owner.run("trust", "add", table, code, "--json")) == {"did": table, "changed": True}
-    until_trusted(owner, table, 1)
     assert json.loads(owner.run("trust", "add", table, code, "--json")) == {"did": table, "changed": False}
     (entry,) = json.loads(owner.run("trust", "list", table, "--json"))["algorithms"]
     assert (entry["did"], len(entry["filesChecksum"])) == (code, 64)
     assert owner.consumer("order", "--dataset", table, "--algorithm", code, "--dry-run").returncode == 0
     owner.run("trust", "remove", table, code)
-    until_trusted(owner, table, 0)
     refused = owner.consumer("order", "--dataset", table, "--algorithm", code, "--dry-run")
     assert "not_trusted_algo" in refused.stderr  # and not: every published one may
 
