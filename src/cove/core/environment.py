@@ -64,6 +64,8 @@ class FreeTier:
     access: Access = Access()
     #: Runs at one time, of those of the environment; None: as many as there are.
     max_jobs: int | None = None
+    #: Jobs that may wait, of those of the environment; None: as many as there are.
+    max_queue: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,3 +63,30 @@ def expected_wait(position: int, under_way: int, at_a_time: int, durations: Sequ
     if not durations:
         return None
     return round(sum(durations) / len(durations) * before / at_a_time, 1)
+
+
+def expected_wait_of_tier(
+    ahead: int, free_ahead: int, at_a_time: int, free_at_a_time: int, durations: Sequence[float], *, free: bool
+) -> float | None:
+    """Estimate as :func:`expected_wait` does, where jobs of the free tier get fewer of the slots than there are.
+
+    A free job waits for the free ones before it as well, which have only their own slots. One that is not free shares
+    with its like at least the slots that free ones do not get.
+
+    Args:
+        ahead: Jobs that wait before it, and those that left the queue and are not done.
+        free_ahead: How many of these are free.
+        at_a_time: Runs that the environment allows at a time.
+        free_at_a_time: How many of these may be free, at least 1 and fewer than all.
+        durations: Seconds of the environment's last finished runs.
+        free: Whether the job is free.
+
+    Returns:
+        As :func:`expected_wait`.
+    """
+    whole = expected_wait(1, ahead, at_a_time, durations)
+    if free:
+        own = expected_wait(1, free_ahead, free_at_a_time, durations)
+        return None if whole is None or own is None else max(whole, own)
+    own = expected_wait(1, ahead - free_ahead, at_a_time - free_at_a_time, durations)
+    return min((seconds for seconds in (whole, own) if seconds is not None), default=None)

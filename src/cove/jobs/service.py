@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from cove.core.consent import Action
 from cove.core.delivery import Delivery, kinds_of
 from cove.core.environment import Environment
-from cove.core.errors import NotFound, Refused, StaleWrite, TooMany
+from cove.core.errors import NotFound, Refused, StaleWrite
 from cove.core.job import Job, JobId, Package, Phase, ResultFile
 from cove.core.lifecycle import restarted
 from cove.core.output import check_output
@@ -37,8 +35,6 @@ from cove.jobs.tiers import Wish
 from cove.ports import JobQuery, Restart
 
 _NO_JOB = "There is no such job."
-_NEARLY_FULL = 4000
-"""A queue with less room than this is counted for each job; one with more cannot fill up before the next look at it."""
 
 
 class JobService:
@@ -49,8 +45,6 @@ class JobService:
         self._loop = reconciler
         self._queues = Queues(parts.store)
         self._mocks = mocking.MockPlaces(parts.store)
-        #: How many jobs are being put into the queue of each environment.
-        self._coming: Counter[str] = Counter()
 
     async def start(self, request: StartRequest) -> JobView:
         """Accept a new job. From the return on it cannot be lost.
@@ -71,8 +65,8 @@ class JobService:
         if request.tier is not None:
             wish = Wish(environment, request.consumer, request.tier, request.queue_wait)
             share = await tiers.share_of(parts, wish)
-        if len((await self._queues.line(environment.id)).places) >= environment.max_queue:
-            raise _full(environment)  # as far as is known, before a chain is asked
+        free = request.tier is not None and request.tier.free
+        await self._queues.check_room(environment, free=free)
         given = variables(request.environment_variables)
         admitted = await admit(
             parts,
@@ -119,7 +113,7 @@ class JobService:
         async with (
             self._mocks.place(environment, job),
             paying.locked(parts, job, terms.payment),
-            self._room(environment),
+            self._queues.room(environment, free=job.is_free),
         ):
             stored = await parts.store.add(job, sealed, policing.run_limits(admitted.ruled, now))
         self._loop.accepted(environment.id)
@@ -170,7 +164,7 @@ class JobService:
         if refresh_inputs:
             again = replace(again, input_digests=())
         restart = Restart(now, self._parts.vault.seal(pack(package)), policing.run_limits(ruled, now))
-        async with self._mocks.place(environment, again), self._room(environment):
+        async with self._mocks.place(environment, again), self._queues.room(environment, free=again.is_free):
             stored = await self._parts.store.save(again, restart)
         self._loop.accepted(stored.environment)
         return await self._view(stored)
@@ -199,7 +193,7 @@ class JobService:
         """Give every environment with its present load."""
         views = []
         for environment in self._parts.environments.values():
-            line = await self._queues.line(environment.id)
+            line = await self._queues.line(environment)
             wait = (await self._queues.stand(environment)).seconds
             engine = self._parts.engines.get(environment.engine)
             by = engine.enforcement() if engine is not None else {}
@@ -286,28 +280,6 @@ class JobService:
             async for chunk in self._parts.results.read(segment.key, first, last - first):
                 yield chunk
 
-    @contextlib.asynccontextmanager
-    async def _room(self, environment: Environment) -> AsyncIterator[None]:
-        """Around a write that puts a job into the queue: however many come at once, it never holds more than it may.
-
-        Those that are being written count whether or not they are stored yet, so a nearly full queue may refuse one
-        that a moment later would fit.
-
-        Raises:
-            TooMany: The queue is full.
-        """
-        self._coming[environment.id] += 1
-        coming = self._coming[environment.id]
-        try:
-            seen = len((await self._queues.line(environment.id)).places)
-            if seen + coming > environment.max_queue - _NEARLY_FULL:
-                queued, _ = await self._parts.store.counts(environment.id)
-                if queued + coming > environment.max_queue:
-                    raise _full(environment)
-            yield
-        finally:
-            self._coming[environment.id] -= 1
-
     async def _deliveries(self, job: Job) -> Sequence[Delivery]:
         if self._parts.deliveries is None:
             return ()
@@ -377,10 +349,6 @@ def _may_read(job: Job, account: str) -> bool:
     """Say whether an account may read what was released of a job: its owner, and those whom the owner named."""
     viewers = () if job.tier is None else job.tier.viewers
     return account.lower() in {one.lower() for one in (job.owner, *viewers)}
-
-
-def _full(environment: Environment) -> TooMany:
-    return TooMany(f"The queue of environment {environment.id} is full.", retry_after=60)
 
 
 def _wait_until(environment: Environment, wished: int | None, now: float) -> float | None:

@@ -40,6 +40,10 @@ class Line:
     under_way: int
     #: Seconds of its last finished runs.
     durations: Sequence[float]
+    #: Those of ``places`` that are of jobs of the free tier; empty where nobody asked for them.
+    free_places: Sequence[int] = ()
+    #: Those of ``under_way`` that are; 0 where nobody asked.
+    free_under_way: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +178,13 @@ class JobStore(Protocol):
         """Give the run times (seconds) of the newest finished jobs of an environment, for queue estimates."""
         ...
 
-    async def line(self, environment: str, durations: int = 20) -> Line:
+    async def line(self, environment: str, durations: int = 20, *, free: bool = False) -> Line:
         """Give who waits in an environment, and the run times of so many of its newest finished jobs.
+
+        Args:
+            environment: The environment.
+            durations: How many run times.
+            free: Whether to tell as well which jobs are of its free tier, which takes several times as long.
 
         This reads the whole queue; it is made for somebody who keeps the answer for a while.
         """

@@ -46,6 +46,9 @@ class FreeSettings(Section):
     #: Free runs at one time, of the ``max_jobs`` of the environment: fewer than these leave some for other jobs. Left
     #: out: as many as there are.
     max_jobs: int | None = Field(default=None, ge=1)
+    #: Free jobs that may wait, of the ``max_queue`` of the environment: what they do not take is left to other jobs.
+    #: Left out: half of them.
+    max_queue: int | None = Field(default=None, ge=0)
     #: Who may, of those who may use the environment.
     access: AccessSettings = AccessSettings()
 
@@ -123,7 +126,7 @@ class EnvironmentSettings(Section):
 
     @model_validator(mode="after")
     def _free_fits(self) -> Self:
-        for name in ("cpus", "memory", "disk", "max_duration", "max_jobs"):
+        for name in ("cpus", "memory", "disk", "max_duration", "max_jobs", "max_queue"):
             given = getattr(self.free, name, None)
             if given is not None and given > getattr(self, name):
                 msg = f"free.{name} is more than {name}: give no more without payment than there is"

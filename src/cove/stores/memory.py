@@ -143,11 +143,15 @@ class MemoryJobStore:
         timed.sort(key=lambda pair: -pair[0])
         return [seconds for _, seconds in timed[: max(0, limit)]]
 
-    async def line(self, environment: str, durations: int = 20) -> Line:
+    async def line(self, environment: str, durations: int = 20, *, free: bool = False) -> Line:
         """Give who waits in an environment, and what is known of how fast it goes on."""
-        under_way = sum(1 for job in self._of(environment) if job.phase in UNDER_WAY)
-        places = [job.place for job in self._queue(environment)]
-        return Line(places, under_way, await self.durations(environment, durations))
+        under_way = [job for job in self._of(environment) if job.phase in UNDER_WAY]
+        queue = self._queue(environment)
+        line = Line([job.place for job in queue], len(under_way), await self.durations(environment, durations))
+        if not free:
+            return line
+        free_places = [job.place for job in queue if job.is_free]
+        return replace(line, free_places=free_places, free_under_way=sum(job.is_free for job in under_way))
 
     async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
         """Give jobs in ACCEPTED that have waited too long, the longest first."""

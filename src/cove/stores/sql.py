@@ -32,10 +32,10 @@ from cove.stores import orderuses, starts
 from cove.stores.codec import CHANGING, COLUMNS, decode, encode
 from cove.stores.database import Database, DatabaseConfig
 from cove.stores.grant_runs import give_grants_back
+from cove.stores.lines import DURATIONS, IN_ENVIRONMENT, IS_FREE, read_line
 from cove.stores.prepared import Prepared
-from cove.stores.rules import UNDER_WAY, can_be_stored, check_move, matches
+from cove.stores.rules import can_be_stored, check_move, matches
 from cove.stores.tables import (
-    HAS_DURATION,
     IS_ACTIVE,
     IS_IN_LINE,
     IS_UNSTARTED,
@@ -59,33 +59,21 @@ _BY_ID: Final = _JOB.where(jobs.c.id == bindparam("key"))
 _PACKAGE: Final = select(packages.c.sealed).where(packages.c.job_id == bindparam("key"))
 _STORED: Final = Prepared(select(jobs.c.version, jobs.c.phase).where(jobs.c.id == bindparam("key")))
 
-_IN_ENVIRONMENT: Final = jobs.c.environment == bindparam("environment")
-
 _RUNS: Final = jobs.c.phase == literal_column("'running'", String)
 
 _ACTIVE: Final = _JOB.where(IS_ACTIVE).order_by(jobs.c.number)
-_QUEUED: Final = _JOB.where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
-# A quote in somebody's own words is escaped where it stands in JSON, so that no words look like this.
-_IS_FREE: Final = jobs.c.document.like(literal_column("""'%"tier":[true,%'""", String))
+_QUEUED: Final = _JOB.where(IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place).limit(bindparam("limit"))
 _QUEUED_BY_TIER: Final[Mapping[bool | None, Select[Any]]] = {
     None: _QUEUED,
-    True: _QUEUED.where(_IS_FREE),
-    False: _QUEUED.where(~_IS_FREE),
+    True: _QUEUED.where(IS_FREE),
+    False: _QUEUED.where(~IS_FREE),
 }
 _COUNTS: Final = select(
     func.coalesce(func.sum(case((WAITS, 1), else_=0)), 0),
     func.coalesce(func.sum(case((jobs.c.phase == literal_column("'held'", String), 0), else_=1)), 0),
-).where(_IN_ENVIRONMENT, NOT_DONE)
+).where(IN_ENVIRONMENT, NOT_DONE)
 _PLACE: Final = select(_own.c.place).where(_own.c.id == bindparam("key"), _own.c.phase == str(Phase.ACCEPTED))
-_POSITION: Final = select(func.count()).where(
-    _IN_ENVIRONMENT, WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery()
-)
-_DURATIONS: Final = (
-    select(jobs.c.duration)
-    .where(_IN_ENVIRONMENT, HAS_DURATION)
-    .order_by(jobs.c.finished_at.desc(), jobs.c.number.desc())
-    .limit(bindparam("limit"))
-)
+_POSITION: Final = select(func.count()).where(IN_ENVIRONMENT, WAITS, NOT_DONE, jobs.c.place <= _PLACE.scalar_subquery())
 _KNOWN: Final = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 
 _NEXT_PLACE: Final = Prepared(
@@ -97,16 +85,12 @@ _NEXT_PLACE: Final = Prepared(
 # One row: the highest place that runs, the lowest that has not started, and the highest of this owner's.
 _PLACES: Final = Prepared(
     select(
-        select(func.max(jobs.c.place)).where(_IN_ENVIRONMENT, _RUNS, NOT_DONE).scalar_subquery(),
-        select(func.min(jobs.c.place)).where(_IN_ENVIRONMENT, IS_UNSTARTED, NOT_DONE).scalar_subquery(),
+        select(func.max(jobs.c.place)).where(IN_ENVIRONMENT, _RUNS, NOT_DONE).scalar_subquery(),
+        select(func.min(jobs.c.place)).where(IN_ENVIRONMENT, IS_UNSTARTED, NOT_DONE).scalar_subquery(),
         select(func.max(jobs.c.place))
-        .where(jobs.c.owner == bindparam("owner"), _IN_ENVIRONMENT, IS_IN_LINE)
+        .where(jobs.c.owner == bindparam("owner"), IN_ENVIRONMENT, IS_IN_LINE)
         .scalar_subquery(),
     )
-)
-_LINE: Final = select(jobs.c.place).where(_IN_ENVIRONMENT, WAITS, NOT_DONE).order_by(jobs.c.place)
-_UNDER_WAY: Final = select(func.count()).where(
-    _IN_ENVIRONMENT, jobs.c.phase.in_([str(phase) for phase in sorted(UNDER_WAY)]), NOT_DONE
 )
 _OVERDUE: Final = (
     select(deadlines.c.job_id)
@@ -250,18 +234,11 @@ class SqlJobStore:
     async def durations(self, environment: str, limit: int = 20) -> Sequence[float]:
         """Give the run times (seconds) of the newest finished jobs of an environment, the newest first."""
         wanted = {"environment": environment, "limit": max(0, limit)}
-        return await self.database.read(lambda connection: connection.execute(_DURATIONS, wanted).scalars().all())
+        return await self.database.read(lambda connection: connection.execute(DURATIONS, wanted).scalars().all())
 
-    async def line(self, environment: str, durations: int = 20) -> Line:
+    async def line(self, environment: str, durations: int = 20, *, free: bool = False) -> Line:
         """Give who waits in an environment, and what is known of how fast it goes on."""
-        asked = {"environment": environment}
-        return await self.database.read(
-            lambda connection: Line(
-                connection.execute(_LINE, asked).scalars().all(),
-                int(connection.execute(_UNDER_WAY, asked).scalar_one()),
-                connection.execute(_DURATIONS, {**asked, "limit": max(0, durations)}).scalars().all(),
-            )
-        )
+        return await self.database.read(lambda connection: read_line(connection, environment, durations, free=free))
 
     async def overdue(self, now: float, limit: int = 1000) -> Sequence[JobId]:
         """Give jobs in ACCEPTED that have waited too long, the longest first."""

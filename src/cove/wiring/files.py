@@ -165,7 +165,8 @@ def _free(entry: EnvironmentSettings, limits: Resources, chains: set[int]) -> Fr
         "time_seconds": entry.free.max_duration,
     }
     less: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return FreeTier(replace(limits, **less), _access(entry, entry.free.access, chains), entry.free.max_jobs)
+    waiting = (entry.max_queue + 1) // 2 if entry.free.max_queue is None else entry.free.max_queue
+    return FreeTier(replace(limits, **less), _access(entry, entry.free.access, chains), entry.free.max_jobs, waiting)
 
 
 def _prices(entry: EnvironmentSettings, settings: Settings) -> tuple[TokenPrices, ...]:

@@ -41,6 +41,13 @@ async def test_free_jobs_and_others_are_told_apart(store: JobStore) -> None:
     assert list(await store.queued("default", 9, free=True)) == [free, other]
     assert list(await store.queued("default", 9, free=False)) == [paid, plain]
     assert list(await store.queued("default", 1, free=False)) == [paid]
+    await moved(store, other, Phase.PROVISIONING)
+    await moved(store, paid, Phase.PROVISIONING)
+    line = await store.line("default", free=True)
+    assert (list(line.places), list(line.free_places)) == ([free.place, plain.place], [free.place])
+    assert (line.under_way, line.free_under_way) == (2, 1)
+    line = await store.line("default")
+    assert (list(line.free_places), line.free_under_way) == ([], 0)
 
 
 async def test_who_has_jobs_running_takes_no_turn_twice(store: JobStore) -> None:

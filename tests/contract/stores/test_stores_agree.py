@@ -110,7 +110,10 @@ async def look(store: JobStore) -> dict[str, object]:
     seen["known"] = await store.known(job_id(number) for number in range(JOBS))
     for environment in ENVIRONMENTS:
         line = await store.line(environment, 3)
-        seen[f"line of {environment}"] = (len(line.places), line.under_way, list(line.durations))
+        both = await store.line(environment, 3, free=True)
+        assert replace(both, free_places=(), free_under_way=0) == line
+        free = [place in both.free_places for place in both.places]
+        seen[f"line of {environment}"] = (free, line.under_way, both.free_under_way, list(line.durations))
         seen[environment] = (
             list(await store.queued(environment, 3)),
             await store.counts(environment),

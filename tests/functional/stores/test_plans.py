@@ -12,7 +12,7 @@ from tests.support.jobs import ALICE
 
 from cove.core.job import JobId
 from cove.ports import JobQuery
-from cove.stores import SqlJobStore, orderuses, sql, starts
+from cove.stores import SqlJobStore, lines, orderuses, sql, starts
 from cove.stores.database import sqlite_url
 
 ENVIRONMENT = {"environment": "default"}
@@ -54,14 +54,16 @@ async def plan(store: SqlJobStore, statement: Select[Any] | Update, parameters: 
             {**ENVIRONMENT, "key": "a"},
             "COVERING INDEX jobs_open (environment=? AND phase=? AND place<?)",
         ),
-        (sql._DURATIONS, {**ENVIRONMENT, "limit": 9}, "COVERING INDEX jobs_durations (environment=?)"),
+        (lines.DURATIONS, {**ENVIRONMENT, "limit": 9}, "COVERING INDEX jobs_durations (environment=?)"),
         (*search(owner=ALICE), "jobs_owner (owner=?)"),
         (*search(owner=ALICE, document_id="d"), "jobs_owner (owner=?)"),
         (*search(owner=ALICE, open_only=True), "jobs_open_owner (owner=?)"),
         (*search(document_id="d"), "jobs_dataset (dataset=?)"),
         (*search(agreement_id="0x", owner=ALICE, document_id="d"), "jobs_agreement (agreement=?)"),
-        (sql._LINE, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
-        (sql._UNDER_WAY, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
+        (lines._PLACES, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
+        (lines._UNDER_WAY, ENVIRONMENT, "COVERING INDEX jobs_open (environment=? AND phase=?)"),
+        (lines._FREE_PLACES, ENVIRONMENT, "INDEX jobs_open (environment=? AND phase=?)"),
+        (lines._FREE_UNDER_WAY, ENVIRONMENT, "INDEX jobs_open (environment=? AND phase=?)"),
         (sql._OVERDUE, {"now": 1.0, "limit": 9}, "INDEX deadlines_time (wait_until<?)"),
         (sql._KNOWN, {"ids": [JobId("a"), JobId("b")]}, "sqlite_autoindex_jobs_1 (id=?)"),
         (orderuses.PAID_FOR, {"keys": ["a", "b"], "key": "c"}, "order_uses_key (order_key=?)"),

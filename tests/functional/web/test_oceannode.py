@@ -94,6 +94,18 @@ async def test_how_many_free_jobs_run_at_a_time_is_shown(ocean: Ocean, tmp_path:
         environment(free={"max_jobs": 2}, max_jobs=1)
 
 
+async def test_free_jobs_that_wait_leave_the_rest_of_the_queue_to_others(ocean: Ocean, tmp_path: Path) -> None:
+    async with opened(ocean, tmp_path, **environment(free={"max_queue": 0}, max_queue=1)) as house:
+        full = await start(house, await bought(house))
+        assert (full.status_code, full.headers["retry-after"]) == (429, "60")
+        assert "The queue for free jobs of environment default is full." in full.text
+        dataset = {"documentId": house.dataset.did, "serviceId": "0", "transferTxId": await house.paid()}
+        (status,) = (await house.start(dataset=dataset)).json()
+        assert (await house.done(status["jobId"]))["status"] == 70
+    with pytest.raises(ValueError, match="free.max_queue is more than max_queue"):
+        environment(free={"max_queue": 2}, max_queue=1)
+
+
 async def test_a_paid_start_is_refused(ocean: Ocean, tmp_path: Path) -> None:
     async with opened(ocean, tmp_path, **terms()) as house:
         payment = {"chainId": ocean.chain.chain_id, "token": ocean.addresses.fee_token, "resources": []}

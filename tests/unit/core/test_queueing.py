@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cove.core.queueing import expected_wait, place, turn, turn_at
+from cove.core.queueing import expected_wait, expected_wait_of_tier, place, turn, turn_at
 
 
 class Queue:
@@ -125,6 +125,41 @@ def test_the_wait_is_that_of_the_runs_before(
     position: int, under_way: int, durations: list[float], seconds: float | None
 ) -> None:
     assert expected_wait(position, under_way, 2, durations) == seconds
+
+
+@pytest.mark.parametrize(
+    ("ahead", "free_ahead", "free", "seconds"),
+    [
+        (0, 0, True, 0.0),
+        (1, 1, True, 10.0),  # of three slots one is for free jobs
+        (1, 0, True, 0.0),
+        (3, 1, True, 10.0),
+        (9, 0, True, 23.3),
+        (9, 9, False, 0.0),  # free jobs do not take the others' slots
+        (9, 7, False, 5.0),
+        (3, 0, False, 3.3),
+    ],
+)
+def test_free_jobs_wait_for_their_own_slots_and_others_not_for_them(
+    *, ahead: int, free_ahead: int, free: bool, seconds: float
+) -> None:
+    assert expected_wait_of_tier(ahead, free_ahead, 3, 1, [10.0], free=free) == seconds
+
+
+def test_nothing_is_expected_where_no_run_has_finished() -> None:
+    assert expected_wait_of_tier(1, 1, 3, 1, [], free=True) is None
+    assert expected_wait_of_tier(9, 1, 3, 1, [], free=False) is None
+    assert expected_wait_of_tier(3, 3, 3, 1, [], free=False) == 0.0
+
+
+@given(ahead=st.integers(0, 50), more=st.integers(0, 50), free=st.booleans())
+def test_where_no_free_job_waits_the_tier_changes_nothing_for_the_others(*, ahead: int, more: int, free: bool) -> None:
+    wait = expected_wait_of_tier(ahead, 0, 4, 2, [1.0], free=free)
+    assert wait == expected_wait(1, ahead, 4, [1.0])
+    assert wait is not None
+    behind = expected_wait_of_tier(ahead + more, more, 4, 2, [1.0], free=free)
+    assert behind is not None
+    assert behind >= wait if free else behind <= (expected_wait(1, ahead + more, 4, [1.0]) or 0.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**30), st.integers(0, 2**32 - 1)), min_size=2, max_size=2, unique=True))
