@@ -156,6 +156,9 @@ def reporting(*, as_json: bool) -> Iterator[None]:
         raise typer.Exit(code_of(problem)) from None
     except BrokenPipeError:
         raise
+    except FileNotFoundError as problem:
+        failure(f"There is no {problem.filename or 'such file'}: check the path.", code="local", as_json=as_json)
+        raise typer.Exit(FAILED) from None
     except OSError as problem:
         name = f" {problem.filename}" if problem.filename else ""
         text = f"This machine refuses{name}: {problem.strerror or type(problem).__name__}."

@@ -127,3 +127,11 @@ def test_file_names_stay_inside(name: str, safe: str) -> None:
 def test_no_file_takes_the_place_of_another(given: list[str], paths: list[str]) -> None:
     entries = [ResultEntry(filename=name, filesize=0, type="output", index=place) for place, name in enumerate(given)]
     assert [str(path) for path in names(entries)] == paths
+
+
+def test_a_file_that_is_not_there_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["verify", "receipt.json"]) == 1
+    assert capsys.readouterr().err == "Error: There is no receipt.json: check the path.\n"
