@@ -85,7 +85,7 @@ async def place(
     environment = environment_of(client, wanted.environment)
     places, chain_id = _places(client, wanted)
     async with _ready(client, signer, rpc, chain_id, places) as (wallet, journal):
-        before = [await _before(wallet, journal, one) for one in places]
+        before = [await _before(wallet, journal, one, send=not dry_run) for one in places]
         quotes = _quotes(client, environment, wanted, places, before)
         items = [_item(environment, *each) for each in zip(places, quotes, before, strict=True)]
         if dry_run:
@@ -96,13 +96,13 @@ async def place(
     return Placed(tuple(found[:count]), found[count] if len(found) > count else None, journal)
 
 
-async def _before(wallet: Wallet, journal: Journal, one: _Place) -> _Before:
+async def _before(wallet: Wallet, journal: Journal, one: _Place, *, send: bool) -> _Before:
     """Give what earlier runs placed for a service, and tell the user of it."""
-    first = await ordered(wallet, journal, one.name)
+    first = await ordered(wallet, journal, one.name, send=send)
     if first is None:
         return _Before(None, None)
     newest = first
-    while (again := await ordered(wallet, journal, _again(one, newest))) is not None:
+    while (again := await ordered(wallet, journal, _again(one, newest), send=send)) is not None:
         newest = again
     output.say(f"An earlier run placed the order {newest} ({one.name}): it is used, and not paid for again.")
     return _Before(first, newest)

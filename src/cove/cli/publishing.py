@@ -229,7 +229,7 @@ async def _show(  # noqa: PLR0917 - each once
     encrypt: Encrypt,
 ) -> None:
     """Show what publishing takes, without the steps that were done before."""
-    made = await done(wallet, journal, "asset") if journal.begun() else None
+    made = await done(wallet, journal, "asset", send=False)
     calls = [] if made is not None else [await creation(wallet, factory, draft.name, described.price)]
     sample = await build_document(await wallet.chain_id(), factory, factory, draft, encrypt)
     arguments = await metadata_arguments(wallet.address, json.dumps(sample).encode(), encrypt, url="")

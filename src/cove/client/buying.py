@@ -86,9 +86,9 @@ async def plan(wallet: Wallet, item: Item) -> Plan:
     return Plan(tuple(calls), tuple(paid.items()))
 
 
-async def ordered(wallet: Wallet, journal: Journal, name: str) -> str | None:
-    """Give the order that an earlier run placed, waiting for it where it is under way; None where there is none."""
-    sent = await done(wallet, journal, _order_step(name))
+async def ordered(wallet: Wallet, journal: Journal, name: str, *, send: bool = True) -> str | None:
+    """Give the order that an earlier run placed; None where there is none. ``send`` is as :func:`done` has it."""
+    sent = await done(wallet, journal, _order_step(name), send=send)
     return None if sent is None else sent.tx_id
 
 

@@ -1,8 +1,8 @@
 """Transactions that happen once, however often a command is killed and run again.
 
 What is about to be sent is written down first, signed, with its nonce. Whoever comes later finds it: it was mined, or
-it can be sent again as it is (a node takes one transaction per nonce, so it can be mined once), or its nonce was used
-for something else, and then it can never happen.
+it can be sent again, as it is or for more (a chain takes one transaction per nonce, so one of these is mined, once), or
+its nonce was used for something else, and then it can never happen.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,14 +64,19 @@ class Journal:
         self._facts[name] = value
         self._write()
 
-    def transaction(self, step: str) -> Signed | None:
-        """Give the transaction that was signed for a step; None where none was."""
+    def transactions(self, step: str) -> tuple[Signed, ...]:
+        """Give the transactions that were signed for a step, of which one can be mined, the newest last."""
         found = self._steps.get(step)
-        return None if found is None else Signed(found["tx"], found["raw"], found["nonce"])
+        if found is None:
+            return ()
+        return tuple(Signed(one["tx"], one["raw"], found["nonce"]) for one in (*found.get("replaced", ()), found))
 
     def begin(self, step: str, signed: Signed) -> None:
-        """Write down what is about to be sent."""
+        """Write down what is about to be sent; one of the same nonce as before may yet be mined instead of it."""
+        before = [one for one in self.transactions(step) if one.nonce == signed.nonce]
         self._steps[step] = {"tx": signed.tx_id, "raw": signed.raw, "nonce": signed.nonce}
+        if before:
+            self._steps[step]["replaced"] = [{"tx": one.tx_id, "raw": one.raw} for one in before]
         self._write()
 
     def begun(self) -> bool:
@@ -130,20 +136,31 @@ async def once(wallet: Wallet, journal: Journal, step: str, call: Call) -> Sent:
     Raises:
         MarketError: It was refused, reverted, or not mined in time.
     """
-    before = journal.transaction(step)
+    before = await done(wallet, journal, step)
     if before is not None:
-        done = await wallet.settle(before)
-        if done is not None:
-            return done
+        return before
     signed = await wallet.prepare(call.to, encode_call(call.function, call.arguments))
     journal.begin(step, signed)
     return await wallet.deliver(signed)
 
 
-async def done(wallet: Wallet, journal: Journal, step: str) -> Sent | None:
-    """Give what a step gave, waiting for it where it is under way; None where it was not begun or cannot happen."""
-    before = journal.transaction(step)
-    return None if before is None else await wallet.settle(before)
+async def done(wallet: Wallet, journal: Journal, step: str, *, send: bool = True) -> Sent | None:
+    """Give what a step gave; None where it was not begun or cannot happen.
+
+    Args:
+        wallet: Who signed.
+        journal: Knows what was done before.
+        step: Name of the step.
+        send: True: one that is under way is sent again, for more where gas has become dearer since, and waited for.
+            False: nothing is sent, and one that is under way counts as not done.
+
+    Raises:
+        MarketError: The node refused it, or it was not mined in time.
+    """
+    before = journal.transactions(step)
+    if not before:
+        return None
+    return await (wallet.settle(*before, keep=partial(journal.begin, step)) if send else wallet.look(*before))
 
 
 @contextlib.contextmanager

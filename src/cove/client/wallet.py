@@ -16,16 +16,13 @@ from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import TupleType, parse
 from eth_hash.auto import keccak
 
+from cove.client import nodewords
 from cove.client.errors import KeyMissing
 from cove.client.signing import Signer, checksum_address
 
-_REVERT_TEXT: Final = bytes.fromhex("08c379a0")
-_REVERT_PANIC: Final = bytes.fromhex("4e487b71")
-#: How nodes say that an account is too poor: geth and anvil, hardhat, py-evm.
-_NO_COIN: Final = ("insufficient", "sender does not have enough", "doesn't have enough", "cannot afford")
-#: How nodes say that they know a transaction, or that it was mined meanwhile.
-_SENT_ALREADY: Final = ("already known", "known transaction", "already imported", "nonce too low", "already exist")
 _V_OFFSET: Final = 27
+#: Nodes replace a transaction that waits by one that pays an eighth more.
+_RAISE_EIGHTHS: Final = 9
 _FIRST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 2.0
 
@@ -177,12 +174,11 @@ class Wallet:
             draft["to"] = _checked(to)
         async with self._sending:
             signed = await self._signed(draft, gas)
-            tx_id = str(await self._ask("eth_sendRawTransaction", signed.raw))
-        receipt = await self._mined(tx_id)
+            await self._ask("eth_sendRawTransaction", signed.raw)
+        receipt = await self._mined(signed)
         if receipt.get("status") != "0x1":
             await self._ask("eth_call", draft, receipt["blockNumber"])  # says why
-            raise MarketError(f"Transaction {tx_id} was reverted.")
-        return self._sent(tx_id, receipt)
+        return self._sent(receipt)
 
     async def prepare(self, to: str, data: bytes) -> Signed:
         """Sign a call of a contract, and send nothing.
@@ -200,30 +196,70 @@ class Wallet:
             MarketError: It was refused, reverted, or not mined in time.
         """
         await self._ask("eth_sendRawTransaction", signed.raw)
-        return self._sent(signed.tx_id, await self._mined(signed.tx_id))
+        return self._sent(await self._mined(signed))
 
-    async def settle(self, signed: Signed) -> Sent | None:
+    async def settle(self, *signed: Signed, keep: Callable[[Signed], None] | None = None) -> Sent | None:
         """Bring what was signed before to its end; None when it was reverted, or can never be mined.
+
+        Args:
+            signed: Transactions of one nonce that do the same, of which one can be mined; the newest last.
+            keep: Given one that does the same for more, before it is sent in place of those that wait while gas has
+                become dearer; None sends the newest again as it is.
 
         Raises:
             MarketError: The node refused it, or it was not mined in time.
         """
-        used = await self._used_nonces() > signed.nonce
-        receipt = await self._ask("eth_getTransactionReceipt", signed.tx_id)
-        if not isinstance(receipt, Mapping):
+        newest = signed[-1]
+        used = await self._used_nonces() > newest.nonce
+        receipt = await self._receipt(signed)
+        if receipt is None:
             if not used:
-                await self._send_again(signed)
+                raised = None if keep is None else await self._raised(newest)
+                if raised is not None and keep is not None:
+                    keep(raised)
+                    signed = (*signed, raised)
+                await self._send_again(signed[-1])
             # A node may know a mined transaction before it finds its receipt.
-            elif await self._ask("eth_getTransactionByHash", signed.tx_id) is None:
-                return None  # another one used the nonce: this one can never be mined
-            receipt = await self._mined(signed.tx_id)
-        return self._sent(signed.tx_id, receipt) if receipt.get("status") == "0x1" else None
+            elif not await self._knows(signed):
+                return None  # another one used the nonce: these can never be mined
+            receipt = await self._mined(*signed)
+        return self._sent(receipt) if receipt.get("status") == "0x1" else None
+
+    async def look(self, *signed: Signed) -> Sent | None:
+        """Give the one of some transactions that was mined and succeeded, and send nothing; None for none."""
+        receipt = await self._receipt(signed)
+        return None if receipt is None or receipt.get("status") != "0x1" else self._sent(receipt)
+
+    async def _raised(self, signed: Signed) -> Signed | None:
+        """Give a transaction at a price that a node takes in its place; None where gas costs no more than it pays."""
+        _, old, limit, to, value, data = rlp.decode(_raw(signed.raw))[:6]
+        price, before = await self.gas_price(), int.from_bytes(old)
+        if price <= before:
+            return None
+        price = max(price, before * _RAISE_EIGHTHS // 8 + 1)
+        if self._allow is not None:
+            self._allow(signed.nonce, int.from_bytes(limit) * price)
+        fields = [signed.nonce, price, int.from_bytes(limit), to, int.from_bytes(value), data]
+        return self._with_signature(fields, await self.chain_id(), signed.nonce)
+
+    async def _receipt(self, signed: Sequence[Signed]) -> Mapping[str, Any] | None:
+        for one in reversed(signed):
+            receipt = await self._ask("eth_getTransactionReceipt", one.tx_id)
+            if isinstance(receipt, Mapping):
+                return receipt
+        return None
+
+    async def _knows(self, signed: Sequence[Signed]) -> bool:
+        for one in signed:
+            if await self._ask("eth_getTransactionByHash", one.tx_id) is not None:
+                return True
+        return False
 
     async def _send_again(self, signed: Signed) -> None:
         try:
             await self._ask("eth_sendRawTransaction", signed.raw)
         except MarketError as problem:
-            if not any(words in str(problem).lower() for words in _SENT_ALREADY):
+            if not nodewords.has_it(str(problem)):
                 raise
 
     async def estimate(self, to: str, function: str, arguments: Sequence[Any]) -> int:
@@ -247,7 +283,8 @@ class Wallet:
         return f"Wallet({self.address})"
 
     @staticmethod
-    def _sent(tx_id: str, receipt: Mapping[str, Any]) -> Sent:
+    def _sent(receipt: Mapping[str, Any]) -> Sent:
+        tx_id = str(receipt["transactionHash"])
         if receipt.get("status") != "0x1":
             raise MarketError(f"Transaction {tx_id} was reverted.")
         contract = receipt.get("contractAddress")
@@ -280,17 +317,16 @@ class Wallet:
         raw = rlp.encode([*fields, chain_id * 2 + 35 + signature[64] - _V_OFFSET, r, s])
         return Signed(_hex(keccak(raw)), _hex(raw), nonce)
 
-    async def _mined(self, tx_id: str) -> Mapping[str, Any]:
+    async def _mined(self, *signed: Signed) -> Mapping[str, Any]:
         deadline = time.monotonic() + self._patience
         pause = _FIRST_POLL_SECONDS
-        while True:
-            receipt = await self._ask("eth_getTransactionReceipt", tx_id)
-            if isinstance(receipt, Mapping):
-                return receipt
+        while (receipt := await self._receipt(signed)) is None:
             if time.monotonic() > deadline:
-                raise MarketError(f"Transaction {tx_id} was not mined within {self._patience:g} seconds.")
+                waited = f"within {self._patience:g} s: run this again to go on waiting for it."
+                raise MarketError(f"Transaction {signed[-1].tx_id} was not mined {waited}")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL_SECONDS)
+        return receipt
 
     async def _ask(self, method: str, *params: object) -> object:
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
@@ -300,7 +336,7 @@ class Wallet:
         error = answer.get("error") if isinstance(answer, Mapping) else None
         if not isinstance(error, Mapping):
             raise MarketError(f"The chain's node did not answer {method} in JSON-RPC.")
-        raise MarketError(_explain(method, error))
+        raise MarketError(nodewords.explain(method, error))
 
 
 @lru_cache(maxsize=256)
@@ -329,31 +365,6 @@ def encode_call(function: str, arguments: Sequence[Any]) -> bytes:
         return bytes(keccak(function.encode()))[:4] + encode(_types(function), list(arguments))
     except (EncodingError, ValueError, TypeError, OverflowError) as problem:
         raise MarketError(f"The arguments do not fit {function}: {problem}") from None
-
-
-def _explain(method: str, error: Mapping[str, Any]) -> str:
-    message = str(error.get("message", ""))[:300]
-    data = error.get("data")
-    reason = _reason(data) if isinstance(data, str) else ""
-    if reason:
-        return f"The contract refused: {reason}."
-    if any(words in message.lower() for words in _NO_COIN):
-        return f"The account has not enough of the chain's coin to pay for gas ({message})."
-    if "revert" in message.lower():
-        return f"The contract refused without a reason ({message})."
-    return f"The chain's node refused {method}: {message}."
-
-
-def _reason(data: str) -> str:
-    try:
-        raw = bytes.fromhex(data.removeprefix("0x"))
-        if raw[:4] == _REVERT_TEXT:
-            return str(decode(["string"], raw[4:])[0])[:300]
-        if raw[:4] == _REVERT_PANIC:
-            return f"panic {hex(decode(['uint256'], raw[4:])[0])}"
-    except (ValueError, DecodingError):
-        pass
-    return ""
 
 
 def _checked(address: object) -> str:

@@ -113,7 +113,8 @@ class DevEvm:
         """Take a signed transaction and give its hash; it is mined at once unless that was switched off.
 
         Raises:
-            RpcError: It is none, is for another chain, has the wrong nonce, or cannot be paid.
+            RpcError: It is none, is for another chain, has the wrong nonce, cannot be paid, or pays less than a tenth
+                more than the one that it would replace.
         """
         try:
             transaction = self._chain.get_vm().get_transaction_builder().decode(raw)
@@ -126,6 +127,16 @@ class DevEvm:
         if name in self._receipts or name in self._pool:
             raise RpcError(-32000, "already known")
         expected = self.nonce(sender, pending=True)
+        rival = next(
+            (key for key, one in self._pool.items() if (one.sender, one.nonce) == (sender, transaction.nonce)), None
+        )
+        if rival is not None:
+            if 10 * transaction.max_fee_per_gas < 11 * self._pool[rival].max_fee_per_gas:
+                raise RpcError(-32000, "replacement transaction underpriced")
+            self._pool = dict(
+                (name, transaction) if key == rival else (key, one) for key, one in self._pool.items()
+            )  # at the same place: later nonces of the account come after it
+            return name
         if transaction.nonce != expected:
             word = "low" if transaction.nonce < expected else "high"
             raise RpcError(-32000, f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")

@@ -107,6 +107,22 @@ async def test_a_transaction_is_taken_once(chain: DevChain) -> None:
         await chain.call("eth_sendRawTransaction", [signed(chain, value=2)])
 
 
+async def test_one_that_waits_is_replaced_by_one_that_pays_a_tenth_more(chain: DevChain) -> None:
+    await chain.call("evm_setAutomine", [False])
+    first, next_ = signed(chain), signed(chain, nonce=1)
+    for raw in (first, next_):
+        await chain.call("eth_sendRawTransaction", [raw])
+    with pytest.raises(RpcError, match="replacement transaction underpriced"):
+        await chain.call("eth_sendRawTransaction", [signed(chain, value=2, gasPrice=10**10 * 11 // 10 - 1)])
+    paid = await chain.call("eth_sendRawTransaction", [signed(chain, value=2, gasPrice=10**10 * 11 // 10)])
+    with pytest.raises(RpcError, match="replacement transaction underpriced"):
+        await chain.call("eth_sendRawTransaction", [first])
+    await chain.call("evm_mine")
+    block = await chain.call("eth_getBlockByNumber", ["0x1", False])
+    assert isinstance(block, dict)
+    assert (block["transactions"][0], len(block["transactions"])) == (paid, 2)
+
+
 @pytest.mark.parametrize("raw", ["", "0x", "0x00", "0xff", "0x02c0", "zz", 5, None, "0x" + "f8" * 200])
 async def test_rubbish_is_no_transaction(chain: DevChain, raw: object) -> None:
     with pytest.raises(RpcError):
