@@ -128,3 +128,20 @@ def test_heads_of_every_form_before_any_bytes_end_nothing(
         "markup": b"<html><td>", "delimited": b"a,b\n1,2\n", "safetensors": b'\x10\0\0\0\0\0\0\0{"',
     }  # fmt: skip
     looked_at(heads.get(name, b"") + damaged(content, changes))
+
+
+@pytest.mark.parametrize("offset", [-1, 2**31 - 1, 1 << 24])
+def test_an_arrow_file_that_points_out_of_itself_is_broken(offset: int) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - a quarter of a second
+
+    words = pa.array([f"word {number}" for number in range(100)])
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_file(out, pa.schema([("word", pa.string())])) as writer:
+        writer.write_table(pa.table({"word": words}))
+    content, offsets = bytes(out.getvalue()), words.buffers()[1].to_pybytes()[: 4 * 101]
+    assert content.count(offsets) == 1
+    wrong = bytearray(offsets)
+    wrong[200:204] = offset.to_bytes(4, "little", signed=True)
+    scanner = scanner_of(INDEX, LEAKS, unpacked_bytes=16 << 20, members=200)
+    assert scanner.file("a", "output", "", content).opaque == ""
+    assert scanner.file("a", "output", "", content.replace(offsets, bytes(wrong))).opaque == "broken"
