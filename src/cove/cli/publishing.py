@@ -110,6 +110,7 @@ async def withdraw(where: Where, did: str) -> bool | None:
             await show_cost(wallet, [call], [], as_json=where.as_json)
             return None
         await once(wallet, journal, "state", call)
+        await _until_shown(where, did, None)
         journal.remove()
         return True
 
@@ -126,8 +127,7 @@ async def change(where: Where, did: str, make: Change) -> dict[str, Any] | None:
     async with _on_chain(where, "change", did) as (wallet, journal):
         pending = journal.fact("document")
         if isinstance(pending, dict) and not where.dry_run:  # an earlier run was ended in the middle of its change
-            await put_document(wallet, journal, pending, _encrypt(pending))
-            journal.remove()
+            await _put(where, wallet, journal, pending)
         changed = await make(pending if isinstance(pending, dict) else await published_document(where.provider, did))
         if changed is None:
             return pending if isinstance(pending, dict) else None
@@ -138,12 +138,23 @@ async def change(where: Where, did: str, make: Change) -> dict[str, Any] | None:
             await show_cost(wallet, [metadata_call(changed["nftAddress"], arguments)], [], as_json=where.as_json)
             return None
         journal.note("document", changed)
-        await put_document(wallet, journal, changed, _encrypt(changed))
-        # The next change begins with what the provider shows: it would undo this one, or pay for it once more.
-        if not await until_shown(where.provider, changed):
-            say("The change is on chain, and the provider does not show it yet: look at it before the next change.")
-        journal.remove()
+        await _put(where, wallet, journal, changed)
         return changed
+
+
+async def _put(where: Where, wallet: Wallet, journal: Journal, document: dict[str, Any]) -> None:
+    """Put a changed DDO on chain, and wait until the provider shows it.
+
+    The next change begins with what the provider shows: it would undo this one, or pay for it once more.
+    """
+    await put_document(wallet, journal, document, _encrypt(document))
+    await _until_shown(where, str(document["id"]), document)
+    journal.remove()
+
+
+async def _until_shown(where: Where, did: str, document: dict[str, Any] | None) -> None:
+    if not await until_shown(where.provider, did, document):
+        say("The change is on chain, and the provider does not show it yet: look at it before the next change.")
 
 
 async def current_document(where_settings: Settings, provider: str, did: str, *, local: bool) -> dict[str, Any]:

@@ -12,13 +12,16 @@ _REVERT_TEXT: Final = bytes.fromhex("08c379a0")
 _REVERT_PANIC: Final = bytes.fromhex("4e487b71")
 #: How nodes say that an account is too poor: geth and anvil, hardhat, py-evm.
 _NO_COIN: Final = ("insufficient", "sender does not have enough", "doesn't have enough", "cannot afford")
-#: How nodes say that they know a transaction, or that it was mined meanwhile.
-_HAS_IT: Final = ("already known", "known transaction", "already imported", "nonce too low", "already exist")
+#: How nodes say that they know a transaction, that it was mined meanwhile, or that they keep another of its nonce.
+_TAKEN: Final = (
+    "already known", "known transaction", "already imported", "nonce too low", "already exist",
+    "replacement transaction underpriced",
+)  # fmt: skip
 
 
-def has_it(text: str) -> bool:
-    """Say whether a node refused a transaction because it has it already, or has mined one of its nonce."""
-    return any(words in text.lower() for words in _HAS_IT)
+def is_taken(text: str) -> bool:
+    """Say whether a node refused a transaction because it has it, or another of its nonce, to wait for."""
+    return any(words in text.lower() for words in _TAKEN)
 
 
 def explain(method: str, error: Mapping[str, Any]) -> str:

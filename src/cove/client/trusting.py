@@ -43,21 +43,21 @@ async def published_document(provider: str, did: str) -> dict[str, Any]:
     Raises:
         MarketError: The provider does not answer, or does not know it.
     """
-    answer = await _ask("GET", provider, f"/api/aquarius/assets/ddo/{did}", None)
-    if answer.status_code == _NOT_FOUND:
+    document = await _shown(provider, did)
+    if document is None:
         raise MarketError(f"The provider at {provider} knows no asset {did}.")
-    document = _json(answer, provider)
-    if not isinstance(document, dict):
-        raise MarketError(f"What answers at {provider} is no provider.")
-    return {name: part for name, part in document.items() if name not in _ADDED}
+    return document
 
 
-async def until_shown(provider: str, document: Mapping[str, Any], seconds: float = _SHOWN_SECONDS) -> bool:
+async def until_shown(
+    provider: str, did: str, document: Mapping[str, Any] | None, seconds: float = _SHOWN_SECONDS
+) -> bool:
     """Wait until a provider shows a change of an asset: it may believe for a second that its chain has nothing new.
 
     Args:
         provider: One that knows the asset.
-        document: The DDO as it was put on chain.
+        did: The asset.
+        document: Its DDO as it was put on chain; None: it is not to be shown any more.
         seconds: How long to wait at the most.
 
     Returns:
@@ -65,7 +65,7 @@ async def until_shown(provider: str, document: Mapping[str, Any], seconds: float
     """
     deadline = time.monotonic() + seconds
     try:
-        while await published_document(provider, str(document["id"])) != document:
+        while await _shown(provider, did) != document:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_PAUSE_SECONDS)  # nothing tells of it
@@ -135,6 +135,17 @@ def _terms(document: Mapping[str, Any], service: str | None) -> dict[str, Any]:
             terms: dict[str, Any] = entry.setdefault("compute", {})
             return terms
     raise MarketError(f"{document.get('id')} has no compute service{f' {service}' if service else ''}.")
+
+
+async def _shown(provider: str, did: str) -> dict[str, Any] | None:
+    """Give an asset's DDO as its publisher wrote it; None where the provider shows none."""
+    answer = await _ask("GET", provider, f"/api/aquarius/assets/ddo/{did}", None)
+    if answer.status_code == _NOT_FOUND:
+        return None
+    document = _json(answer, provider)
+    if not isinstance(document, dict):
+        raise MarketError(f"What answers at {provider} is no provider.")
+    return {name: part for name, part in document.items() if name not in _ADDED}
 
 
 async def _ask(method: str, provider: str, path: str, body: Mapping[str, object] | None) -> httpx2.Response:

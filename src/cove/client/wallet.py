@@ -214,8 +214,7 @@ class Wallet:
         receipt = await self._receipt(signed)
         if receipt is None:
             if not used:
-                raised = None if keep is None else await self._raised(newest)
-                if raised is not None and keep is not None:
+                if keep is not None and (raised := await self._raised(newest)) is not None:
                     keep(raised)
                     signed = (*signed, raised)
                 await self._send_again(signed[-1])
@@ -259,7 +258,7 @@ class Wallet:
         try:
             await self._ask("eth_sendRawTransaction", signed.raw)
         except MarketError as problem:
-            if not nodewords.has_it(str(problem)):
+            if not nodewords.is_taken(str(problem)):
                 raise
 
     async def estimate(self, to: str, function: str, arguments: Sequence[Any]) -> int:

@@ -142,6 +142,25 @@ async def test_a_kill_before_the_dearer_one_is_sent_loses_nothing(run: Run) -> N
     assert await run.nonce() == before + 1
 
 
+async def test_another_program_that_pays_more_for_the_nonce_is_waited_for(run: Run) -> None:
+    (first,) = await run.waits()
+    dear = Run(run.ocean, run.path.with_name("other.json"))
+    dear.node.price, dear.call = (
+        5,
+        Call("the same for another", run.call.to, run.call.function, ["0x" + "7b" * 20, 0], 0),
+    )
+
+    class SameNonce(Wallet):
+        async def _ask(self, method: str, *params: object) -> object:
+            return hex(first.nonce) if params[-1:] == ("pending",) else await super()._ask(method, *params)
+
+    with pytest.raises(MarketError, match="was not mined"):
+        await once(SameNonce(dear.key, dear.node, patience=0), Journal(dear.path, {}), STEP, dear.call)
+    assert await run.waits() == (first,)
+    await run.ocean.chain.call("evm_mine")
+    assert (await run.waits())[0].nonce == first.nonce + 1  # the nonce went to the other: it is signed anew
+
+
 async def test_it_costs_no_more_than_is_allowed(run: Run) -> None:
     await run.waits()
     run.node.price = 3

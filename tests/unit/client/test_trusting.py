@@ -12,7 +12,8 @@ import pytest
 
 from cove.client.trusting import until_shown
 
-OLD: Mapping[str, Any] = {"id": "did:op:" + "ab" * 32, "services": []}
+DID = "did:op:" + "ab" * 32
+OLD: Mapping[str, Any] = {"id": DID, "services": []}
 NEW: Mapping[str, Any] = {**OLD, "services": [{"id": "0"}]}
 CACHE_ADDS = {"nft": {"state": 0}, "event": {"txid": "0x1"}}
 
@@ -32,7 +33,7 @@ def provider() -> Iterator[Provider]:
             def do_GET(self) -> None:
                 shown = documents.pop(0) if len(documents) > 1 else documents[0]
                 content = json.dumps({**shown, **CACHE_ADDS}).encode()
-                self.send_response(200)
+                self.send_response(200 if shown else 404)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -50,13 +51,21 @@ def provider() -> Iterator[Provider]:
 
 async def test_it_waits_for_a_provider_that_is_behind(provider: Provider) -> None:
     documents = [OLD, OLD, NEW]
-    assert await until_shown(provider(documents), NEW)
+    assert await until_shown(provider(documents), DID, NEW)
     assert documents == [NEW]
 
 
 async def test_it_gives_up_where_the_change_is_never_shown(provider: Provider) -> None:
-    assert not await until_shown(provider([OLD]), NEW, seconds=0.0)
+    assert not await until_shown(provider([OLD]), DID, NEW, seconds=0.0)
+
+
+async def test_what_was_withdrawn_is_waited_for_as_well(provider: Provider) -> None:
+    documents: list[Mapping[str, Any]] = [OLD, OLD, {}]
+    assert await until_shown(provider(documents), DID, None)
+    assert documents == [{}]
+    assert not await until_shown(provider([OLD]), DID, None, seconds=0.0)
 
 
 async def test_nobody_who_answers_shows_nothing() -> None:
-    assert not await until_shown("http://127.0.0.1:9", NEW)
+    assert not await until_shown("http://127.0.0.1:9", DID, NEW)
+    assert not await until_shown("http://127.0.0.1:9", DID, None)
