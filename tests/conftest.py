@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import eth_account  # noqa: F401 - once, here: see below
+import hypothesis
 import pytest
+from tests.support.scheduling import pytest_xdist_make_scheduler  # noqa: F401 - a hook
 
 if TYPE_CHECKING:
     from tests.chain import Ocean
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 
 # py_ecc, which eth_account imports, raises the limit, and deep JSON then ends the process; see cove.client.wallet.
 sys.setrecursionlimit(1000)
+
+# Nothing is measured by the clock on a machine that others use too. Where the tests decide (``.ci/run``), they are the
+# same ones each time; elsewhere the examples are new ones in each run.
+hypothesis.settings.register_profile(
+    "cove",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="COVE_TEST_NO_SKIPS" in os.environ,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("cove")
 
 #: The variable that repeats an order in which the engines' suite was run.
 ORDER = "COVE_TEST_ORDER"

@@ -129,7 +129,7 @@ async def live(store: JobStore, life: list[Operation]) -> list[object]:
 
 
 def agreeing(other: SqlJobStore) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(st.lists(operations, min_size=1, max_size=25))
     def agree(life: list[Operation]) -> None:
         expected = asyncio.run(live(MemoryJobStore(), life))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.images import an_entry, tar_of
 
@@ -174,7 +174,7 @@ ENTRIES = st.lists(st.tuples(st.sampled_from([FILE, FOLDER, LINK, HARD]), NAMES,
 
 
 @given(ENTRIES)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300)
 def test_no_layer_whatsoever_reaches_outside(entries: list[tuple[bytes, str, str]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

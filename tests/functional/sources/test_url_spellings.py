@@ -112,25 +112,21 @@ def tried(host: str) -> list[Any]:
     return places
 
 
-@settings(deadline=None)
 @given(st.one_of(spelled_as_v4(within(PRIVATE)), spelled_as_v6(within(PRIVATE), list(EMBEDDED)), teredo()))
 def test_no_spelling_of_a_private_address_is_connected_to(host: str) -> None:
     assert tried(host) == []
 
 
-@settings(deadline=None)
 @given(spelled_as_v6(within(PUBLIC), [prefix for prefix in EMBEDDED if prefix not in {"::ffff:0:0", "64:ff9b::"}]))
 def test_a_tunnel_is_no_public_address_wherever_it_leads(host: str) -> None:
     assert tried(host) == []
 
 
-@settings(deadline=None)
 @given(st.one_of(spelled_as_v4(within(PUBLIC)), spelled_as_v6(within(PUBLIC), ["::ffff:0:0", "64:ff9b::"])))
 def test_every_spelling_of_a_public_address_is(host: str) -> None:
     assert tried(host)
 
 
-@settings(deadline=None)
 @given(spelled_as_v4(within(PRIVATE)), st.sampled_from(
     ["{}.", "{}..", "user@{}", "user:8.8.8.8@{}", "8.8.8.8@{}", "8.8.8.8\\@{}", "8.8.8.8#@{}", "%{0}", "[{}]",
      "{}%00.example", "{}%2e", "[::1%25lo]", "[fe80::1%25eth0]", "[fe80::{}%eth0]", "{}:80:80", "{}:0", "{}:99999",
@@ -150,7 +146,7 @@ def private() -> Iterator[Server]:
         yield running
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(host=st.one_of(spelled_as_v4(st.just(IPv4Address("127.0.0.1"))),
                       spelled_as_v6(st.just(IPv4Address("127.0.0.1")), list(EMBEDDED)),
                       st.sampled_from(["localhost", "LocalHost", "localhost.", "[::1]", "0", "[::]"])))  # fmt: skip

@@ -98,7 +98,7 @@ REQUESTS = st.tuples(st.sampled_from("aAbB"), VALUES.flatmap(spellings))
 VOLLEYS = st.lists(st.tuples(st.lists(REQUESTS, max_size=6), st.lists(REQUESTS, max_size=6)), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(volleys=VOLLEYS, same=st.booleans())
 def test_no_schedule_makes_two_processes_take_one_nonce(
     two: Two, volleys: list[tuple[list[Asked], list[Asked]]], *, same: bool

@@ -143,7 +143,7 @@ BODIES = st.dictionaries(
 
 
 @given(path=st.sampled_from(POSTS), body=BODIES | VALUES)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_no_body_is_our_fault(site: Site, path: str, body: Any) -> None:
     kind = "application/octet-stream" if path.startswith("encrypt") else "application/json"
     answer = await site.http.post(

@@ -170,7 +170,6 @@ def _draw(operation: Any, run: Run, number: int) -> None:
         max_examples=TURN // 3,
         phases=[Phase.generate],
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(strategy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.documents import DATATOKEN, DID, NFT, OWNER, a_document
 
@@ -282,7 +282,6 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.fixed_dictionaries({}, optional={"query": json_values, "sort": json_values, "aggs": json_values}))
 def test_nothing_that_is_asked_is_our_fault(body: Any) -> None:
     try:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cove.core.errors import Refused
@@ -204,7 +204,6 @@ def logs_of(purchases: Sequence[Purchase]) -> list[Event]:
     return events
 
 
-@settings(deadline=None)
 @given(PURCHASES)
 @example([Purchase(consumer=STRANGER, payer=STRANGER), Purchase(signer=None, moved=0)])
 @example([Purchase(signer=None, moved=0), Purchase(consumer=STRANGER, payer=STRANGER)])
@@ -213,7 +212,6 @@ def test_a_transaction_is_worth_its_best_purchase(purchases: list[Purchase]) -> 
     assert verdict(receipt_of(logs_of(purchases))) == expected(purchases)
 
 
-@settings(deadline=None)
 @given(PURCHASES, FORGERIES, st.randoms(use_true_random=False))
 def test_forged_logs_and_the_order_of_the_list_change_no_verdict(
     purchases: list[Purchase], forgeries: list[Event], chance: random.Random
@@ -224,7 +222,6 @@ def test_forged_logs_and_the_order_of_the_list_change_no_verdict(
     assert verdict(receipt_of(mixed)) == verdict(receipt_of(logs)) == expected(purchases)
 
 
-@settings(deadline=None)
 @given(FORGERIES)
 def test_forged_logs_alone_open_nothing(forgeries: list[Event]) -> None:
     receipt = receipt_of(forgeries)
@@ -233,7 +230,6 @@ def test_forged_logs_alone_open_nothing(forgeries: list[Event]) -> None:
     assert reused_order_tx(receipt, TERMS) is None
 
 
-@settings(deadline=None)
 @given(PURCHASES, st.randoms(use_true_random=False))
 def test_other_numbers_of_the_same_logs_never_make_an_order(purchases: list[Purchase], chance: random.Random) -> None:
     """Were a node to number the logs as it likes: who ordered nothing has no order, and no fee is invented."""
@@ -250,7 +246,6 @@ def test_other_numbers_of_the_same_logs_never_make_an_order(purchases: list[Purc
         assert found in {purchase.price for purchase in purchases}
 
 
-@settings(deadline=None)
 @given(PURCHASES.filter(lambda found: len(found) == 1), st.data())
 def test_less_logs_never_open_more(purchases: list[Purchase], data: st.DataObject) -> None:
     logs = logs_of(purchases)
@@ -262,7 +257,6 @@ def test_less_logs_never_open_more(purchases: list[Purchase], data: st.DataObjec
         assert part == whole
 
 
-@settings(deadline=None)
 @given(st.sampled_from([FIRST_TX, TX, "0x" + "9" * 64]), PURCHASES, FORGERIES)
 def test_what_a_reuse_points_to_must_be_an_order_itself(
     pointed: str, purchases: list[Purchase], forgeries: list[Event]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import ecies
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cove.core.errors import Unavailable
@@ -26,7 +26,6 @@ class Pieces:
         yield from self.pieces
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_eciespy_opens_it_and_it_reads_the_same_again(pieces: list[bytes]) -> None:
     made = Encrypted(KEY, Pieces(*pieces))

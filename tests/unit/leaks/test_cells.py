@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.leakcheck import HASHING
 
@@ -14,7 +14,6 @@ from cove.leaks.cells import Level, canonical_text, number_of
 from cove.leaks.matching import masked
 from cove.leaks.words import split, split_lines, stepped_windows
 
-TIMELESS = settings(deadline=None)  # the first example loads Arrow
 NUMBERS = st.floats(-1e9, 1e9, allow_nan=False).map(lambda number: round(number, 4))
 
 
@@ -22,7 +21,6 @@ def hashes(cells: object, level: Level = Level.HUNDREDTHS) -> list[int]:
     return [int(found) for found in HASHING.at(HASHING.column(cells), level)]
 
 
-@TIMELESS
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
 def test_numbers_are_the_same_as_texts_and_as_arrays(numbers: list[float]) -> None:
     pa = pytest.importorskip("pyarrow")
@@ -34,7 +32,6 @@ def test_numbers_are_the_same_as_texts_and_as_arrays(numbers: list[float]) -> No
     assert 0 not in wanted
 
 
-@TIMELESS
 @given(NUMBERS)
 def test_numbers_are_kept_at_two_decimals(number: float) -> None:
     # Between two, NumPy goes to the even one, and a printed number to where its double lies.
@@ -43,7 +40,6 @@ def test_numbers_are_kept_at_two_decimals(number: float) -> None:
     assert hashes([repr(number)]) != hashes([repr(round(number, 2) + 0.02)])  # of a half, 0.01 may be it
 
 
-@TIMELESS
 @given(st.floats(1e-6, 1e6).map(lambda number: float(f"{number:.6g}")))
 def test_fine_numbers_are_kept_at_four_digits(number: float) -> None:
     assert hashes([repr(number)], Level.DIGITS) == hashes([f"{float(f'{number:.4g}')!r}"], Level.DIGITS) or _half(
@@ -58,7 +54,6 @@ def _half(number: float) -> bool:
     return abs(digits % 1 - 0.5) < 1e-3
 
 
-@TIMELESS
 @given(st.lists(st.one_of(st.none(), st.text(max_size=12), st.integers().map(str)), max_size=20))
 def test_arrow_and_lists_agree(cells: list[str | None]) -> None:
     pa = pytest.importorskip("pyarrow")
@@ -93,13 +88,11 @@ def test_long_numbers_are_texts() -> None:
     assert hashes(["1234567890123456789"]) != hashes(["1234567890123456788"])
 
 
-@TIMELESS
 @given(st.text(max_size=40))
 def test_what_writers_add_changes_no_text(text: str) -> None:
     assert canonical_text(f' "{text}" ') == canonical_text(text)
 
 
-@TIMELESS
 @given(st.integers(1, 1 << 62), st.integers(1, 1 << 62))
 def test_pairs_have_no_order_and_do_not_cancel(one: int, other: int) -> None:
     first, second = np.array([one], np.uint64), np.array([other], np.uint64)
@@ -107,7 +100,6 @@ def test_pairs_have_no_order_and_do_not_cancel(one: int, other: int) -> None:
     assert HASHING.pair(first, first) != HASHING.pair(second, second) or one == other
 
 
-@TIMELESS
 @given(st.text(max_size=60))
 def test_masks_show_one_character(word: str) -> None:
     shown = masked(word)
@@ -115,7 +107,6 @@ def test_masks_show_one_character(word: str) -> None:
     assert len(shown) <= 41
 
 
-@TIMELESS
 @given(st.lists(st.integers(1, 50), min_size=8, max_size=80), st.integers(2, 8))
 def test_windows_overlap(numbers: list[int], width: int) -> None:
     cells = HASHING.mix(np.array(numbers, np.uint64), 1)
@@ -126,7 +117,6 @@ def test_windows_overlap(numbers: list[int], width: int) -> None:
     assert (moved[1:] == windows).all()
 
 
-@TIMELESS
 @given(st.text(alphabet="ab1.:-,;\"'[]{} \n\t=", max_size=80))
 def test_words_are_those_of_their_lines(text: str) -> None:
     words, lines = split_lines(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cove.leaks.encoded import decoded, unwrapped
@@ -13,7 +13,6 @@ from cove.leaks.encoded import decoded, unwrapped
 CONTENT = bytes(range(60, 200))
 
 
-@settings(deadline=None)
 @given(
     st.text(alphabet="x .,:\n", max_size=40),
     st.text(alphabet="!\n .", min_size=1, max_size=40),

@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 import os
-import time
-import tracemalloc
+import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import leaking, schemas
-from tests.support.leakcheck import index_of, scanner_of
+from tests.support.looking import Looker, looker
 
-from cove.core.releasepolicy import LeakRules
 from cove.leaks.readers import READERS
 
 EXAMPLES = int(os.environ.get("COVE_TEST_FUZZ", "6"))
 SECONDS = 10.0
 MEMORY = 256 << 20
 TABLE = schemas.people(300)
-INDEX = index_of(leaking.as_csv(schemas.people(2000)))
-LEAKS = LeakRules(canaries=frozenset({"canary"}), identifiers=frozenset({"city"}))
 FORMS = {
     **leaking.FORMS,
     "png with pixels": lambda _: leaking.as_png(b"note", os.urandom(110)),
@@ -39,9 +36,7 @@ CHANGES = st.lists(
     min_size=1,
     max_size=6,
 )
-SETTINGS = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES < 100
-)
+SETTINGS = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES < 100)
 
 
 def _feather(table: schemas.Table) -> bytes:
@@ -76,19 +71,18 @@ def damaged(content: bytes, changes: list[tuple[str, float, int]]) -> bytes:
     return bytes(made)
 
 
-def looked_at(content: bytes) -> None:
-    scanner = scanner_of(INDEX, LEAKS, unpacked_bytes=16 << 20, members=200)
-    began = time.monotonic()
-    tracemalloc.start()
-    try:
-        report = scanner.file("a", "output", "", content)
-    finally:
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert time.monotonic() - began < SECONDS
-    assert most < MEMORY
-    assert report.path == "a"
-    assert report.opaque in {"", "bomb", "broken", "encrypted", "too_deep", "too_large", "unknown"}
+@pytest.fixture(scope="module")
+def looks() -> Iterator[Looker]:
+    with looker() as made:
+        yield made
+
+
+def looked_at(looks: Looker, content: bytes) -> None:
+    looked = looks.look(content)
+    assert looked.seconds < SECONDS
+    assert looked.memory < MEMORY
+    assert looked.path == "a"
+    assert looked.opaque in {"", "bomb", "broken", "encrypted", "too_deep", "too_large", "unknown"}
 
 
 @pytest.fixture(scope="module")
@@ -99,27 +93,29 @@ def written() -> dict[str, bytes]:
 @pytest.mark.parametrize("form", FORMS)
 @SETTINGS
 @given(changes=CHANGES)
-def test_damaged_files_end_nothing(form: str, written: dict[str, bytes], changes: list[tuple[str, float, int]]) -> None:
-    looked_at(damaged(written[form], changes))
+def test_damaged_files_end_nothing(
+    form: str, looks: Looker, written: dict[str, bytes], changes: list[tuple[str, float, int]]
+) -> None:
+    looked_at(looks, damaged(written[form], changes))
 
 
 @SETTINGS
 @given(content=st.binary(max_size=4000))
-def test_any_bytes_end_nothing(content: bytes) -> None:
-    looked_at(content)
+def test_any_bytes_end_nothing(looks: Looker, content: bytes) -> None:
+    looked_at(looks, content)
 
 
 @SETTINGS
 @given(content=st.text(max_size=4000))
-def test_any_text_ends_nothing(content: str) -> None:
-    looked_at(content.encode("utf-8", "surrogatepass"))
+def test_any_text_ends_nothing(looks: Looker, content: str) -> None:
+    looked_at(looks, content.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("name", READERS)
 @SETTINGS
 @given(content=st.binary(max_size=500), changes=CHANGES)
 def test_heads_of_every_form_before_any_bytes_end_nothing(
-    name: str, content: bytes, changes: list[tuple[str, float, int]]
+    name: str, looks: Looker, content: bytes, changes: list[tuple[str, float, int]]
 ) -> None:
     heads = {
         "gzip": b"\x1f\x8b\x08", "bzip2": b"BZh9", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd", "zip": b"PK\x03\x04",
@@ -127,11 +123,11 @@ def test_heads_of_every_form_before_any_bytes_end_nothing(
         "pdf": b"%PDF-1.7\nstream\n", "arrow": b"ARROW1\x00\x00", "pickle": b"\x80\x04\x95", "jsonl": b"{}\n{", "json": b"[",
         "markup": b"<html><td>", "delimited": b"a,b\n1,2\n", "safetensors": b'\x10\0\0\0\0\0\0\0{"',
     }  # fmt: skip
-    looked_at(heads.get(name, b"") + damaged(content, changes))
+    looked_at(looks, heads.get(name, b"") + damaged(content, changes))
 
 
 @pytest.mark.parametrize("offset", [-1, 2**31 - 1, 1 << 24])
-def test_an_arrow_file_that_points_out_of_itself_is_broken(offset: int) -> None:
+def test_an_arrow_file_that_points_out_of_itself_is_broken(looks: Looker, offset: int) -> None:
     import pyarrow as pa  # noqa: PLC0415 - a quarter of a second
 
     words = pa.array([f"word {number}" for number in range(100)])
@@ -142,6 +138,14 @@ def test_an_arrow_file_that_points_out_of_itself_is_broken(offset: int) -> None:
     assert content.count(offsets) == 1
     wrong = bytearray(offsets)
     wrong[200:204] = offset.to_bytes(4, "little", signed=True)
-    scanner = scanner_of(INDEX, LEAKS, unpacked_bytes=16 << 20, members=200)
-    assert scanner.file("a", "output", "", content).opaque == ""
-    assert scanner.file("a", "output", "", content.replace(offsets, bytes(wrong))).opaque == "broken"
+    assert looks.look(content).opaque == ""
+    assert looks.look(content.replace(offsets, bytes(wrong))).opaque == "broken"
+
+
+def test_the_end_of_the_process_that_looks_is_told_and_what_follows_is_looked_at() -> None:
+    with looker() as looks:
+        assert looks.look(b"a").path == "a"
+        os.kill(looks.pid, signal.SIGSEGV)
+        with pytest.raises(AssertionError, match="that looked at 3 bytes ended with SIGSEGV"):
+            looks.look(b"b,c")
+        assert looks.look(b"a").path == "a"

@@ -26,9 +26,7 @@ from cove.sampling.profiles import outwards
 from cove.sampling.tables import Table, Written, open_table
 from cove.sampling.writing import write
 
-FREELY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+FREELY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def sampled(source: Path, target: Path, *, rows: int = 30, seed: int = 1, keep: tuple[str, ...] = ()) -> Sample:
