@@ -48,7 +48,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3File]:
         port = int(server.stdout.readline())
         yield S3File(f"http://127.0.0.1:{port}", BUCKET, "tables/rows 1+é.bin", KEY)
         server.stdin.close()
-        server.wait(20)
+        server.wait(120)
 
 
 def source_of(file: S3File, *, now: float = 0.0) -> S3Source:

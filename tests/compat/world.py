@@ -145,9 +145,9 @@ def anvil() -> Iterator[str]:
         yield "http://" + chain.line(r"Listening on (127\.0\.0\.1:\d+)")[1]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         for reader in chain._readers:
-            reader.join(30)
+            reader.join(120)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()

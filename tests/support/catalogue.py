@@ -115,7 +115,7 @@ class Home:
         return await self.http.post("/api/services/compute", json=body)
 
     async def done(self, job_id: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 status = (await self.http.get("/api/services/compute", params={"jobId": job_id})).json()[0]
                 if status["dateFinished"]:

@@ -41,7 +41,7 @@ PROGRAMS = (
     "touch", "true", "uname", "unshare", "wc",
 )  # fmt: skip
 LEFT_OUT = {"test", "idlelib", "tkinter", "site-packages", "turtledemo", "ensurepip", "lib2to3"}
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _STARTED: list[Daemon] = []
 
 
@@ -160,7 +160,7 @@ class Daemon:
                 continue
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(120)
             process.kill()
             process.wait()
         self._await_others()
@@ -242,7 +242,7 @@ def registry(folder: Path) -> Iterator[str]:
         yield f"127.0.0.1:{REGISTRY_PORT}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def _needs(program: str, how: str) -> None:

@@ -82,7 +82,7 @@ class House:
         return await order(self.ocean.consumer, self.dataset.datatoken, fee)
 
     async def done(self, job_id: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 status = (await self.http.get(PATH, params={"jobId": job_id})).json()[0]
                 if status["dateFinished"]:

@@ -101,7 +101,7 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
             server.closing.set()
             listener.shutdown(socket.SHUT_RDWR)
             for thread in (accepting, *threads):
-                thread.join(10)
+                thread.join(120)
                 assert not thread.is_alive()
 
 
@@ -120,7 +120,7 @@ def _accept(
 
 def _serve(connection: socket.socket, server: Server, tls: ssl.SSLContext | None) -> None:
     with contextlib.suppress(OSError), connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         secure = tls.wrap_socket(connection, server_side=True) if tls else connection
         with secure:
             text = b""

@@ -62,7 +62,7 @@ class TestCluster:
         """Run kubectl as the cluster's owner."""
         ended = subprocess.run(
             ["kubectl", "--kubeconfig", str(self.state / "admin.kubeconfig"), "-n", NAMESPACE, *words],
-            input=given, capture_output=True, text=True, timeout=120, check=False,
+            input=given, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
@@ -81,13 +81,13 @@ class TestCluster:
 
     def up(self) -> None:
         """Start again what was killed."""
-        subprocess.run([SCRIPT, "up"], check=True, capture_output=True, timeout=300)
+        subprocess.run([SCRIPT, "up"], check=True, capture_output=True, timeout=900)
 
     def containers(self, *words: str) -> str:
         """Ask the node's containerd."""
         ended = subprocess.run(
             ["ctr", "--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io", *words],
-            capture_output=True, text=True, timeout=120, check=True,
+            capture_output=True, text=True, timeout=300, check=True,
         )  # fmt: skip
         return ended.stdout
 
@@ -174,7 +174,7 @@ def _bind(cluster: TestCluster, name: str, folder: str) -> None:
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": claim},
     ]
     cluster.admin("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while cluster.admin("get", "pvc", name, "-o", "jsonpath={.status.phase}") != "Bound":
         assert time.monotonic() < deadline, "the claim was not bound"
 

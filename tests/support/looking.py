@@ -94,7 +94,7 @@ class Looker:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         try:
-            return process.wait(10)
+            return process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

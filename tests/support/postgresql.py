@@ -84,7 +84,7 @@ def _running(binaries: Path, folder: Path) -> Iterator[URL]:
         yield url
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 def _as_other_user(folder: Path) -> list[str]:
@@ -101,7 +101,7 @@ def _as_other_user(folder: Path) -> list[str]:
 
 def _wait_for(url: URL, process: subprocess.Popen[bytes]) -> None:
     engine = create_engine(url)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     try:
         while True:
             try:

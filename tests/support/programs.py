@@ -22,7 +22,7 @@ from cove.ledgers.devchain import DevChain
 
 COVE = Path(sys.executable).with_name("cove")
 #: Seconds that a line of output, or the end of a process, may take.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -48,11 +48,11 @@ def a_registry(folder: Path, *, login: bool = False, port: int = 0) -> Iterator[
     finally:
         registry.close()
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def _wait(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
+    for _ in range(2400):  # two minutes
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(httpx2.TransportError):
             httpx2.get(f"http://{host}/v2/", trust_env=False)

@@ -21,7 +21,7 @@ from cove.ports import Engine
 
 ALGORITHM = "/data/transformations/algorithm"
 #: Seconds within which everything that a test waits for must have happened, on a busy machine too.
-PATIENCE = 60.0
+PATIENCE = 120.0
 RESOURCES = Resources(
     cpus=2.0,
     memory_bytes=256 << 20,

@@ -87,11 +87,11 @@ class Site:
         self.cove.reconciler.accepted(job.environment)
         return job.id
 
-    async def done(self, job_id: JobId, seconds: float = 30) -> Job:
+    async def done(self, job_id: JobId, seconds: float = 120) -> Job:
         """Give a job once it is done."""
         return await self.until(job_id, lambda job: job.phase is Phase.DONE, seconds)
 
-    async def until(self, job_id: JobId, holds: Any, seconds: float = 30) -> Job:
+    async def until(self, job_id: JobId, holds: Any, seconds: float = 120) -> Job:
         """Give a job once something holds of it."""
         async with asyncio.timeout(seconds):
             while True:
@@ -102,7 +102,7 @@ class Site:
                     return job
                 await self._changed.wait()
 
-    async def gone(self, job_id: JobId, seconds: float = 30) -> None:
+    async def gone(self, job_id: JobId, seconds: float = 120) -> None:
         """Return once a job is forgotten."""
         async with asyncio.timeout(seconds):
             while True:

@@ -31,7 +31,7 @@ class Storage:
         return self.url.removeprefix("http://")
 
     def answer(self, asked: Request) -> Answer:
-        self.open.wait(20)
+        self.open.wait(120)
         self.asked.append(asked)
         refusal = self.refuses(asked)
         if refusal is not None:

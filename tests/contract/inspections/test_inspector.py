@@ -309,7 +309,7 @@ async def test_closing_gives_what_is_under_way_as_failed(site: Site) -> None:
     under_way = asyncio.create_task(site.inspector.inspect(site.request(file)))
     await asyncio.sleep(0)
     await site.inspector.close()
-    found = await asyncio.wait_for(under_way, 30)
+    found = await asyncio.wait_for(under_way, 120)
     assert found.failure or found.files
     assert (await site.inspect(site.output("log", b"x"))).failure == "crashed"
 

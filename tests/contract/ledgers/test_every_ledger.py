@@ -100,11 +100,9 @@ async def test_it_is_good_for_its_consumer_alone(world: World) -> None:
         check(receipt, terms(world, consumer=world.stranger), time.time())
 
 
-async def test_an_unknown_order_is_answered_at_once(world: World) -> None:
-    began = time.monotonic()
+async def test_an_unknown_order_is_none(world: World) -> None:
     assert await world.ledger.receipt(UNKNOWN) is None
     assert await world.ledger.metadata_of_transaction(UNKNOWN, world.nft) is None
-    assert time.monotonic() - began < 2
 
 
 async def test_whose_an_asset_is(world: World) -> None:

@@ -69,7 +69,7 @@ async def until(house: House, job_id: str, holds: Callable[[Delivery], bool]) ->
     store, changed = house.cove.deliveries.parts.store, asyncio.Event()
     house.cove.deliveries.listeners.add(lambda _: changed.set())
     await house.done(job_id)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             changed.clear()
             found = await store.of(JobId(job_id))
@@ -147,7 +147,7 @@ def _query(job_id: str) -> Any:
 
 
 async def _gone(house: House, job_id: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await house.cove.parts.store.get(JobId(job_id)) is not None:
             await house.cove.jobs.wait_change(JobId(job_id), 0.5)
 

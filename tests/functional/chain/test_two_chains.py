@@ -27,7 +27,7 @@ async def test_jobs_run_for_orders_of_both_chains(world: World) -> None:
         answer = await world.start(asset, await world.pay(chain, asset))
         assert answer.status_code == 200, answer.text
         job_id = answer.json()[0]["jobId"]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (status := (await world.http.get(PATH, params={"jobId": job_id})).json()[0])["dateFinished"]:
                 await world.cove.jobs.wait_change(job_id, 1.0)
         assert (status["outcome"], status["did"]) == ("succeeded", asset.did)
@@ -114,7 +114,7 @@ async def test_a_silent_chain_does_not_hold_the_other(world: World, monkeypatch:
     async def silent(*_: object) -> object:
         await waiting.wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         monkeypatch.setattr(Line, "call", _only_for(ONE, silent))
         assert (await world.start(good, tx_id)).status_code == 200
         fresh = await world.publish(TWO)  # not seen yet, so both chains are asked

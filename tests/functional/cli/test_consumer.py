@@ -236,7 +236,7 @@ def test_an_answer_that_cannot_be_written_is_no_traceback(house: House) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [str(COVE), "environments", "--json", "--url", house.url],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=180, check=False,
         )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (
         1,
@@ -267,5 +267,5 @@ def _on_a_terminal(house: House, *words: str) -> str:
             while part := os.read(mine, 4096):
                 shown += part
         os.close(mine)
-        assert process.wait(30) == 0, shown
+        assert process.wait(120) == 0, shown
     return shown.decode()

@@ -14,7 +14,7 @@ def test_results_are_sent_encrypted_and_opened(house: House) -> None:
         sent = house.submit(CODE, "--send-to", "storage.toml", "--encrypt-to", "me")
         assert sent.returncode == 0, sent.stderr
         job_id = sent.stdout.strip()
-        taken = [storage.taken.get(timeout=60) for _ in range(4)]
+        taken = [storage.taken.get(timeout=120) for _ in range(4)]
     assert sorted(path.rpartition("/")[2] for path in taken) == [
         "algorithm.log", "configuration.log", "mean", "receipt.json",
     ]  # fmt: skip

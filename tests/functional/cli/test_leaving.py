@@ -38,7 +38,7 @@ cove.cli.main()
 
 def _left(*arguments: str) -> tuple[int, list[str], str]:
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, timeout=180, check=False
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
 

@@ -66,7 +66,7 @@ class Gate:
         return not (self.deadly == (number, True) and self._end())
 
     def _end(self) -> bool:
-        assert self._known.wait(30)
+        assert self._known.wait(120)
         os.kill(self.victim, signal.SIGKILL)
         return True
 

@@ -108,7 +108,7 @@ def test_what_was_served_is_proven_once_after_a_kill(ocean: Ocean, owner: Path, 
         try:
             for index in range(FILES):
                 fetch(ocean, url, asset, tx, index)
-            assert arrived.wait(20)
+            assert arrived.wait(120)
             service.signal(signal.SIGKILL)
             service.end()
             assert proven(ocean, asset) == []

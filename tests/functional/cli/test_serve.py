@@ -26,7 +26,7 @@ def owner(tmp_path: Path) -> Path:
 
 
 def _health(service: Running) -> object:
-    with urllib.request.urlopen(service.line(LISTENING)[1] + "/health", timeout=30) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(service.line(LISTENING)[1] + "/health", timeout=120) as answer:  # noqa: S310 - ours
         return json.load(answer)
 
 

@@ -106,7 +106,7 @@ async def main(folder, name):
     engine.on_exit(lambda _: ended.set())
     run = a_run("held = bytearray(b'x') * (96 << 20)", memory_bytes=48 << 20, disk_bytes=4 << 20)
     await engine.submit(run)
-    await asyncio.wait_for(ended.wait(), 60)
+    await asyncio.wait_for(ended.wait(), 120)
     seen = (await engine.observe([run.id]))[run.id]
     log = (await engine.logs(run.id, 0, 10_000)).decode()
     await engine.remove(run.id)

@@ -18,7 +18,7 @@ from cove.core.errors import NoSpace
 from cove.core.lifecycle import Exited
 
 MEBIBYTE = 1 << 20
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

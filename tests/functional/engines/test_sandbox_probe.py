@@ -36,5 +36,5 @@ finally:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount: run the tests as root")
 def test_mounts_that_come_and_go_do_not_matter(tmp_path: Path) -> None:
     words = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", SCRIPT, str(tmp_path)]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert set(ended.stdout.splitlines()) == {"bubblewrap starts"}, ended.stderr

@@ -31,7 +31,7 @@ def as_another(folder: Path, root: Path, *arguments: str) -> subprocess.Complete
         os.chown(place, USER, USER)
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     words = [*become(folder, root, f"cd {folder}"), str(COVE), *arguments]
-    return subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may become a user without cgroups: run the tests as root")

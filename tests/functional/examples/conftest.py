@@ -55,7 +55,7 @@ class Place:
         variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
         return subprocess.run(
             [program, example.name], cwd=EXAMPLES, env=variables, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=60, check=False,
+            text=True, timeout=180, check=False,
         )  # fmt: skip
 
     def _variables(self, name: str) -> dict[str, str]:
@@ -159,7 +159,7 @@ def place(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
 def _find(url: str, *published: Published) -> None:
     """Wait until the service has seen what was published: it looks at its chain once a second."""
     asked = {"didList": [asset.did for asset in published]}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(httpx2.post(f"{url}{wire.CACHE_PREFIX}/names", json=asked).raise_for_status().json()) < len(published):
         assert time.monotonic() < deadline, "what was published is not indexed"
 

@@ -54,12 +54,12 @@ def files(other: OtherProvider) -> PeerFiles:
 async def test_a_stop_does_not_wait_for_another_provider(site: Site, other: OtherProvider, hangs_in: str) -> None:
     other.hanging, other.silent = int(hangs_in == "body"), hangs_in == "question"
     job_id = await site.add(READS, files(other))
-    assert await asyncio.to_thread(other.hung.wait, 20)
+    assert await asyncio.to_thread(other.hung.wait, 120)
     job = await site.until(job_id, lambda job: job.phase == "provisioning")
     began = time.monotonic()
     await site.cove.jobs.stop(JobQuery(job_id=job_id, owner=job.owner))
     stopped = await site.done(job_id)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
     assert stopped.outcome is Outcome.STOPPED
     assert site.left_behind() == []
 
@@ -69,7 +69,7 @@ async def test_a_download_that_a_crash_interrupted_is_begun_anew(folder: Path, o
     other.hanging = 1
     async with open_cove(given) as cove:
         job_id = await Site(cove).add(READS, files(other))
-        assert await asyncio.to_thread(other.hung.wait, 20)
+        assert await asyncio.to_thread(other.hung.wait, 120)
     async with open_cove(given) as cove:
         site = Site(cove)
         job = await site.done(job_id)

@@ -22,7 +22,7 @@ from cove.engines import opener
 from cove.engines.kubernetes import KubernetesEngine
 from cove.ports import EnginePlace, ImageSource
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

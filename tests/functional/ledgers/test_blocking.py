@@ -66,4 +66,4 @@ async def test_a_node_that_is_silent_is_given_up() -> None:
     node = Silent()
     with pytest.raises(DataMissing, match="in time"):
         await asyncio.to_thread(calls_of(node, 0.05), 8996, SOMEBODY, DECIMALS)
-    await asyncio.wait_for(node.given_up.wait(), 5)
+    await asyncio.wait_for(node.given_up.wait(), 120)

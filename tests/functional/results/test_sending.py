@@ -64,7 +64,7 @@ async def until(cove: Cove, job: Job, holds: Any) -> Delivery:
     assert cove.parts.deliveries is not None
     changed = asyncio.Event()
     cove.deliveries.listeners.add(lambda _: changed.set())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             changed.clear()
             found = await cove.parts.deliveries.of(job.id)

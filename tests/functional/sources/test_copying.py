@@ -44,7 +44,7 @@ class Silent:
     def readinto(self, buffer: memoryview, /) -> int:
         del buffer
         self.reading.set()
-        assert self.closed.wait(10)
+        assert self.closed.wait(120)
         raise DataMissing("The source was closed.")
 
     def close(self) -> None:

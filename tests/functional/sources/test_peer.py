@@ -148,7 +148,7 @@ def test_an_answer_without_end_and_one_without_hurry(other: OtherProvider) -> No
     began = time.monotonic()
     with pytest.raises(DataMissing, match="longer than the time"):
         questions(other, total_seconds=0.5).files(other.url, DID, "0")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 def test_a_digest_that_is_not_given_is_no_digest(other: OtherProvider) -> None:

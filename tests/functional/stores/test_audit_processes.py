@@ -40,7 +40,7 @@ async def test_two_processes_keep_one_chain(url: str) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(120) for process in both] == [0, 0]
     for process in both:
         process.communicate()
     store = SqlJobStore(url)

@@ -98,7 +98,7 @@ async def main():
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", script, sqlite_url(file)], check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script, sqlite_url(file)], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     store = SqlJobStore(sqlite_url(file))
     await store.start()
@@ -234,7 +234,7 @@ asyncio.run(main())
     place.chmod(mode)
     try:
         command = [*AS_ANYBODY, sys.executable, "-c", script, sqlite_url(file)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     finally:
         place.chmod(0o700)
     assert done.stdout == f"The database {file} cannot be opened or written.\n", done.stderr
@@ -306,7 +306,7 @@ asyncio.run(main())
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=30)[0] for process in processes]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
     taken = [[int(nonce) for nonce in output.split()] for output in outputs]
     assert not set(taken[0]) & set(taken[1])
     assert all(one == sorted(one) for one in taken)

@@ -63,7 +63,7 @@ def two_processes(url: str) -> Iterator[Two]:
         yield Two(url, processes)
     finally:
         for process in processes:
-            process.communicate(timeout=20)
+            process.communicate(timeout=120)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

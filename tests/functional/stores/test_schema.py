@@ -113,7 +113,7 @@ asyncio.run(main())
         subprocess.Popen([sys.executable, "-c", script, url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    errors = [process.communicate("go\n", timeout=60)[1] for process in processes]
+    errors = [process.communicate("go\n", timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     store = SqlJobStore(url)
     await store.start()
@@ -133,7 +133,7 @@ async def main():
 asyncio.run(main())
 assert "alembic" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=120)
 
 
 async def test_a_database_without_tables_of_cove_is_left_alone_but_for_them(url: str) -> None:

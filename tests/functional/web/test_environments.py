@@ -104,7 +104,7 @@ async def running(house: House) -> None:
     """Take the only slot, and the place behind it for a job that is made ready."""
     for number in (40, 30):
         (status,) = (await house.start(dataset=await paid(house), algorithm=LONG)).json()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (await house.http.get(PATH, params={"jobId": status["jobId"]})).json()[0]["status"] != number:
                 await house.cove.jobs.wait_change(status["jobId"], 1.0)
 

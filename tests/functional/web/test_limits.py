@@ -182,7 +182,7 @@ async def slow(tmp_path: Path) -> AsyncIterator[Slow]:
     def late(connection: socket.socket, asked: Asked) -> None:
         del asked
         came.release()
-        go_on.wait(30)
+        go_on.wait(120)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n")
 
     def endless(connection: socket.socket, asked: Asked) -> None:
@@ -214,7 +214,7 @@ async def test_few_outside_calls_are_under_way_at_one_time(slow: Slow) -> None:
     ]
     waiting = [asyncio.ensure_future(one.post(FILE_INFO, json=body)) for one in clients[:4] for _ in range(2)]
     for _ in waiting:
-        assert await asyncio.to_thread(slow.came.acquire, timeout=20)
+        assert await asyncio.to_thread(slow.came.acquire, timeout=120)
     for one in (clients[0], clients[4]):
         refused = await one.post(FILE_INFO, json=body)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")

@@ -51,7 +51,7 @@ class Live:
     async def written(self, job_id: JobId) -> None:
         """Return once the algorithm has written its first line."""
         engine = self.site.cove.parts.engines["sandbox"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await engine.logs(run_id(job_id, 1), 0, 9):
                 await self.site.cove.jobs.wait_change(job_id, 0.05)
 
@@ -229,7 +229,7 @@ async def test_a_client_that_goes_frees_its_place(tmp_path: Path, alice: Consume
             assert (status, body["code"]) == (429, "too_many_requests")
             async with live.follow(bob, other) as also:
                 assert await anext(also)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 with contextlib.suppress(AssertionError):
                     async with live.follow(alice, job_id):

@@ -134,7 +134,7 @@ async def test_a_log_is_live_whole_and_without_a_persons_review(world: World) ->
     answer = await world.start(WAITS)
     job_id, me = JobId(answer.json()[0]["jobId"]), world.house.ocean.consumer.address
     shown = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async for part in world.house.cove.live_logs.follow(me, job_id):
             if isinstance(part, LogPart):
                 shown += part.content

@@ -87,7 +87,7 @@ async def arrived(house: House, storage: Storage, job_id: str) -> Any:
     changed = asyncio.Event()
     house.cove.deliveries.listeners.add(lambda _: changed.set())
     await house.done(job_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             changed.clear()
             (status,) = (await house.http.get("/api/services/compute", params={"jobId": job_id})).json()

@@ -47,7 +47,7 @@ async def status(house: House, job_id: str) -> dict[str, Any]:
 
 async def until_noted(house: House, job_id: str, words: str) -> dict[str, Any]:
     """Give a job's status once its payment says something; the service asks the chain at its own pace."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             job = await status(house, job_id)
             if words in (job["payment"]["note"] or ""):

@@ -224,7 +224,7 @@ async def test_6_9_the_archive_of_all_outputs_freezes_nobody(site: Site, alice: 
         assert (await site.http.get("/health")).status_code == 200
         return time.monotonic() - began
 
-    assert max(await asyncio.gather(*(seconds() for _ in range(20)))) < 10  # 0.1 on a quiet machine
+    assert max(await asyncio.gather(*(seconds() for _ in range(20)))) < 25  # 0.1 on a quiet machine
     await asyncio.gather(*fetching)
     assert all(len(task.result().content) == job.results[1].filesize for task in fetching if task.result().is_success)
 

@@ -19,7 +19,7 @@ from cove.client.market import NO_ADDRESS
 __all__ = ["served"]
 
 FILEINFO = "/api/services/fileinfo"
-QUICK = 10.0
+QUICK = 25.0
 """Seconds; 0.01 on a quiet machine, 2 on a very busy one, 30 or 120 where a worker is held."""
 
 
@@ -92,7 +92,7 @@ async def test_6_4_a_transaction_that_is_not_mined_is_not_waited_for_long(
         [ocean.consumer.address, 0, packed(ocean.fee(asset.datatoken)), (NO_ADDRESS, NO_ADDRESS, 0)],
     ))  # fmt: skip
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not (waiting := await _pending(served)):
                 pass
         asked = {"documentId": asset.did, "serviceId": "access", "consumerAddress": ocean.consumer.address}
@@ -100,7 +100,7 @@ async def test_6_4_a_transaction_that_is_not_mined_is_not_waited_for_long(
         asking = asyncio.create_task(http.get("/api/services/initialize", params={**asked, "transferTxId": waiting}))
         assert await slowest(lambda: http.get("/health")) < QUICK
         assert "providerFee" in (await asking).json()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < QUICK
     finally:
         await ocean.chain.call("evm_setAutomine", [True])
         await ocean.chain.call("evm_mine")
@@ -134,7 +134,7 @@ async def test_6_4_a_call_to_itself_ends(served: Served, http: httpx2.AsyncClien
     answers = await asyncio.gather(*(http.get("/api/services/initialize", params=asked) for _ in range(12)))
     # What would go on to look outside does not answer to its own service.
     assert {str(answer.json()["error"]) for answer in answers} == {"{'fileIndex': 'file_unavailable'}"}
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < QUICK
     assert (await http.get("/health")).status_code == 200
 
 
@@ -145,7 +145,7 @@ async def test_6_4_silent_servers_hold_no_thread_that_others_need(served: Served
     asset = await served.publish([{"type": "url", "url": served.outside.url("/file"), "method": "GET"}])
     silent = {"type": "url", "url": served.outside.url("/silent"), "method": "GET"}
     flood = [asyncio.create_task(http.post(FILEINFO, json=silent)) for _ in range(100)]
-    refused = await asyncio.wait_for(_first_refusal(flood), 10)
+    refused = await asyncio.wait_for(_first_refusal(flood), 120)
     assert int(refused.headers["retry-after"]) > 0
     assert refused.json()["code"] == "too_many_requests"
     # encrypting, a document from the chain (opened in a thread) and status are what everybody needs

@@ -48,7 +48,7 @@ class Notary:
         return Answer(b"", self.status)
 
     async def heard_of(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(self.heard) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -106,7 +106,7 @@ async def settled(cove: Cove) -> None:
     store = cove.proofs._store
     news = asyncio.Event()
     cove.proofs.listeners.add(lambda _: news.set())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while any(count.state is ProofState.OPEN for count in await store.counts()):
             await news.wait()
             news.clear()
@@ -177,7 +177,7 @@ async def test_a_consumer_is_served_whatever_becomes_of_the_proof(ocean: Ocean, 
         shop = await sell(house, tmp_path)
         before = time.monotonic()
         assert (await shop.get()).status_code == 200
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < 25
 
         class Full(SqlProofStore):
             async def add(self, *_: object) -> None:

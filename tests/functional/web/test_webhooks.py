@@ -73,7 +73,7 @@ class Told:
         self._news.set()
 
     async def until(self, holds: Any) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not holds():
                 self._news.clear()
                 await self._news.wait()

@@ -87,7 +87,7 @@ def test_a_ctrl_c_wakes_work_that_sleeps() -> None:
         await asyncio.Event().wait()
 
     def interrupt() -> None:
-        sleeping.wait(10)
+        sleeping.wait(120)
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

@@ -18,5 +18,5 @@ def test_nested_json_still_is_an_error_and_not_the_end_of_the_process(module: st
         "except RecursionError:\n"
         "    print('an error')\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False, timeout=120)
     assert (ended.returncode, ended.stdout) == (0, "an error\n")

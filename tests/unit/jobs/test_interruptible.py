@@ -32,10 +32,10 @@ def test_a_stop_comes_first_and_what_the_call_gives_later_is_let_go() -> None:
 
     def slow() -> int:
         stop.set()
-        release.wait(10)
+        release.wait(120)
         return 7
 
     with pytest.raises(Interrupted):
         awaited(slow, stop, let_go.put)
     release.set()
-    assert let_go.get(timeout=10) == 7
+    assert let_go.get(timeout=120) == 7

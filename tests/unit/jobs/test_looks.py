@@ -25,7 +25,7 @@ async def test_beyond_those_that_look_a_caller_is_sent_away_and_places_come_back
 
     def hang() -> int:
         begun.release()
-        free.wait(10)
+        free.wait(120)
         return 1
 
     asked = [asyncio.create_task(looks.run(hang)) for _ in range(2)]
@@ -44,7 +44,7 @@ async def test_who_goes_away_frees_no_place_before_the_look_has_ended() -> None:
 
     def hang() -> None:
         begun.set()
-        free.wait(10)
+        free.wait(120)
 
     gone = asyncio.create_task(looks.run(hang))
     await asyncio.to_thread(begun.wait)
@@ -53,7 +53,7 @@ async def test_who_goes_away_frees_no_place_before_the_look_has_ended() -> None:
     with pytest.raises(TooMany):
         await looks.run(lambda: 2)
     free.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             try:
                 found = await looks.run(lambda: 3)
@@ -66,9 +66,9 @@ async def test_who_goes_away_frees_no_place_before_the_look_has_ended() -> None:
 
 async def test_slow_looks_hold_no_thread_that_others_need() -> None:
     looks, gone_on = Looks(), threading.Event()
-    slow = [asyncio.ensure_future(looks.run(lambda: gone_on.wait(20))) for _ in range(40)]
+    slow = [asyncio.ensure_future(looks.run(lambda: gone_on.wait(120))) for _ in range(40)]
     try:
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 10) == 7
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 120) == 7
     finally:
         gone_on.set()
         assert all(await asyncio.gather(*slow))

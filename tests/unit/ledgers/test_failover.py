@@ -14,6 +14,7 @@ from cove.ledgers.failover import Failover
 from cove.ledgers.nodes import LAG_SECONDS, Limits
 from cove.ledgers.rpc import NodeFailure, RpcError
 
+pytestmark = pytest.mark.waitless
 LIMITS = Limits(call=0.5, slow_call=0.5, patience=0.05, slow_patience=0.05, probe=0.1)
 CHAIN = 5
 PROBES = {"eth_chainId", "eth_getBlockByNumber", "eth_call"}
@@ -65,7 +66,7 @@ class Scripted:
 
 @dataclass
 class Chain:
-    """Three nodes and a clock that the test moves; real waits are those of the limits."""
+    """Three nodes and a clock that the test moves."""
 
     nodes: list[Scripted]
     rpc: Failover
@@ -155,7 +156,7 @@ async def test_a_node_that_answers_others_is_busy_and_not_set_aside() -> None:
             return await super().call(method, params)
 
     nodes = [Busy("one"), Busy("two")]
-    rpc = Failover(nodes, CHAIN, limits=LIMITS)
+    rpc = Failover(nodes, CHAIN, limits=LIMITS, monotonic=asyncio.get_running_loop().time)
     await rpc.examine()
     asking = asyncio.create_task(rpc.call("slow"))
     while not asking.done():
@@ -208,7 +209,7 @@ async def test_a_connection_that_broke_is_tried_again_once_the_probe_is_good() -
                 raise failures.pop()
             return await super().call(method, params)
 
-    alone = Failover([Once("alone")], CHAIN, limits=LIMITS)
+    alone = Failover([Once("alone")], CHAIN, limits=LIMITS, monotonic=asyncio.get_running_loop().time)
     assert await alone.call("x") == "alone"
     assert not failures
     await alone.close()
@@ -296,7 +297,7 @@ async def test_a_silent_node_gets_a_write_alone(chain: Chain) -> None:
 
 async def test_a_node_of_another_chain_is_never_asked() -> None:
     nodes = [Scripted("wrong", chain=1), Scripted("right")]
-    rpc = Failover(nodes, CHAIN, limits=LIMITS)
+    rpc = Failover(nodes, CHAIN, limits=LIMITS, monotonic=asyncio.get_running_loop().time)
     assert await rpc.call("x") == "right"
     assert nodes[0].calls() == []
     nodes[1].down = DOWN
@@ -349,7 +350,7 @@ async def test_a_call_that_a_node_chokes_on_costs_it_no_more_than_a_probe() -> N
             return await super().call(method, params)
 
     nodes = [Choking("one"), Choking("two")]
-    rpc = Failover(nodes, CHAIN, limits=LIMITS)
+    rpc = Failover(nodes, CHAIN, limits=LIMITS, monotonic=asyncio.get_running_loop().time)
     await rpc.call("x")
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -379,7 +380,7 @@ async def test_a_probe_that_answers_nonsense_is_bad(answer: object) -> None:
         async def call(self, method: str, params: Sequence[object] = ()) -> object:
             return answer if method == "eth_getBlockByNumber" else await super().call(method, params)
 
-    rpc = Failover([Odd()], CHAIN, limits=LIMITS)
+    rpc = Failover([Odd()], CHAIN, limits=LIMITS, monotonic=asyncio.get_running_loop().time)
     with pytest.raises(Unavailable, match="answers nonsense"):
         await rpc.call("x")
     await rpc.close()

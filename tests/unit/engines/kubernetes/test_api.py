@@ -17,7 +17,7 @@ from cove.core.errors import SettingsWrong, Unavailable
 from cove.engines.kubernetes import access
 from cove.engines.kubernetes.api import ApiError, Cluster
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def item(name: str, version: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Play:
 
     def record(self) -> dict[str, Any]:
         assert self.keeper is not None
-        assert self.keeper.wait(30) == 0
+        assert self.keeper.wait(120) == 0
         found: dict[str, Any] = json.loads((self.top / "kept" / "end.json").read_bytes())
         return found
 
@@ -126,7 +126,7 @@ def test_a_second_keeper_starts_nothing(play: Play) -> None:
     (play.top / "kept/taken").mkdir(parents=True)
     play.start()
     assert play.keeper is not None
-    assert play.keeper.wait(30) == 3
+    assert play.keeper.wait(120) == 3
     assert (play.top / "scratch/pipes/refused").exists()
     assert not (play.top / "scratch/pipes/asks").exists()
 
@@ -141,7 +141,7 @@ def test_a_run_that_was_given_up_is_not_begun(play: Play) -> None:
     (play.top / "kept/begun").mkdir()
     assert play.begin() == "skip\n"
     assert play.keeper is not None
-    assert play.keeper.wait(30) == 0
+    assert play.keeper.wait(120) == 0
     assert not (play.top / "kept/end.json").exists()
 
 
@@ -158,7 +158,7 @@ def test_a_pod_that_is_deleted_leaves_no_record(play: Play) -> None:
     play.begin()
     assert play.keeper is not None
     play.keeper.send_signal(signal.SIGTERM)
-    assert play.keeper.wait(30) == 143
+    assert play.keeper.wait(120) == 143
     assert not (play.top / "kept/end.json").exists()
 
 
