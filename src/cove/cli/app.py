@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -19,15 +19,14 @@ _EPILOG = (
     "server; 4 the server or something behind it does not answer, try again; 5 not found; 130 Ctrl-C."
 )
 _OWNERS: Final = "For owners"
-_PUBLISHING: Final = frozenset({"publish", "unpublish", "trust"})
 
 
 def build(command: str = "") -> typer.Typer:
     """Give the application.
 
     Args:
-        command: The one that is wanted; where it is one of those that publish, no others are there, since all of them
-            together take long to load. Empty: all.
+        command: The one that is wanted: others are there only where they are loaded with it, since all of them together
+            take long to load. Empty or of no command: all.
     """
     app = typer.Typer(
         name="cove",
@@ -39,29 +38,30 @@ def build(command: str = "") -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_options)
-    if command in _PUBLISHING:
-        _add_publishing(app)
-    else:
-        _add_all(app)
+    adding = _ADDING.get(command)
+    for add in dict.fromkeys(_ADDING.values()) if adding is None else (adding,):
+        add(app)
     return app
 
 
-def _add_all(app: typer.Typer) -> None:
-    from cove.cli import audit, consumer, grants, images, mock, owner, policy, published, reviews, verifying  # noqa: PLC0415
+def _add_consumers(app: typer.Typer) -> None:
+    from cove.cli import consumer  # noqa: PLC0415 - see build
 
     for command in consumer.COMMANDS:
         app.command(rich_help_panel="For consumers")(command)
-    for name, owned in owner.COMMANDS:
-        app.command(name, rich_help_panel=_OWNERS)(owned)
+
+
+def _add_owners(app: typer.Typer) -> None:
+    from cove.cli import owner  # noqa: PLC0415 - see build
+
+    for name, command in owner.COMMANDS:
+        app.command(name, rich_help_panel=_OWNERS)(command)
+
+
+def _add_verify(app: typer.Typer) -> None:
+    from cove.cli import verifying  # noqa: PLC0415 - see build
+
     app.command(rich_help_panel="For consumers")(verifying.verify)
-    _add_publishing(app)
-    app.add_typer(grants.build(), name="grant", rich_help_panel=_OWNERS)
-    app.add_typer(images.build(), name="images", rich_help_panel=_OWNERS)
-    app.add_typer(published.build(), name="published", rich_help_panel=_OWNERS)
-    app.add_typer(reviews.build(), name="review", rich_help_panel=_OWNERS)
-    app.add_typer(audit.build(), name="audit", rich_help_panel=_OWNERS)
-    app.add_typer(policy.build(), name="policy", rich_help_panel=_OWNERS)
-    app.add_typer(mock.build(), name="mock", rich_help_panel=_OWNERS)
 
 
 def _add_publishing(app: typer.Typer) -> None:
@@ -70,6 +70,70 @@ def _add_publishing(app: typer.Typer) -> None:
     app.add_typer(publish.build(), name="publish", rich_help_panel=_OWNERS)
     app.command("unpublish", rich_help_panel=_OWNERS)(publish.unpublish)
     app.add_typer(publish.build_trust(), name="trust", rich_help_panel=_OWNERS)
+
+
+def _add_grant(app: typer.Typer) -> None:
+    from cove.cli import grants  # noqa: PLC0415 - see build
+
+    app.add_typer(grants.build(), name="grant", rich_help_panel=_OWNERS)
+
+
+def _add_images(app: typer.Typer) -> None:
+    from cove.cli import images  # noqa: PLC0415 - see build
+
+    app.add_typer(images.build(), name="images", rich_help_panel=_OWNERS)
+
+
+def _add_published(app: typer.Typer) -> None:
+    from cove.cli import published  # noqa: PLC0415 - see build
+
+    app.add_typer(published.build(), name="published", rich_help_panel=_OWNERS)
+
+
+def _add_review(app: typer.Typer) -> None:
+    from cove.cli import reviews  # noqa: PLC0415 - see build
+
+    app.add_typer(reviews.build(), name="review", rich_help_panel=_OWNERS)
+
+
+def _add_audit(app: typer.Typer) -> None:
+    from cove.cli import audit  # noqa: PLC0415 - see build
+
+    app.add_typer(audit.build(), name="audit", rich_help_panel=_OWNERS)
+
+
+def _add_policy(app: typer.Typer) -> None:
+    from cove.cli import policy  # noqa: PLC0415 - see build
+
+    app.add_typer(policy.build(), name="policy", rich_help_panel=_OWNERS)
+
+
+def _add_mock(app: typer.Typer) -> None:
+    from cove.cli import mock  # noqa: PLC0415 - see build
+
+    app.add_typer(mock.build(), name="mock", rich_help_panel=_OWNERS)
+
+
+#: What adds each command, in the order of the help.
+_ADDING: Final[Mapping[str, Callable[[typer.Typer], None]]] = {
+    **dict.fromkeys(
+        ("environments", "order", "submit", "status", "stop", "restart", "delete", "logs", "results", "decrypt"),
+        _add_consumers,
+    ),
+    **dict.fromkeys(
+        ("serve", "settings", "doctor", "keygen", "retry-proofs", "retry-webhooks", "retry-deliveries", "demo"),
+        _add_owners,
+    ),
+    "verify": _add_verify,
+    **dict.fromkeys(("publish", "unpublish", "trust"), _add_publishing),
+    "grant": _add_grant,
+    "images": _add_images,
+    "published": _add_published,
+    "review": _add_review,
+    "audit": _add_audit,
+    "policy": _add_policy,
+    "mock": _add_mock,
+}
 
 
 def run(arguments: Sequence[str]) -> int:

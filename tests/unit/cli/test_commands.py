@@ -5,10 +5,12 @@ import stat
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from cove.cli import build_app, consumer, owner
-from cove.cli.app import run
+from cove.cli.app import _ADDING, build, run
 from cove.cli.fetch import names, safe_name
 from cove.cli.output import neutral
 from cove.client import ResultEntry, Signer
@@ -22,6 +24,23 @@ def test_every_command_is_documented() -> None:
     text = DOCUMENT.read_text("utf-8")
     names = [command.__name__ for command in consumer.COMMANDS] + [name for name, _ in owner.COMMANDS]
     assert [name for name in names if f"`cove {name}" not in text] == []
+
+
+def names_of(command: str) -> list[str]:
+    group = typer.main.get_command(build(command))
+    assert isinstance(group, TyperGroup)
+    return list(group.commands)
+
+
+def test_a_command_alone_is_the_same_as_among_all() -> None:
+    everything = names_of("")
+    assert set(everything) == set(_ADDING)
+    assert names_of("no such command") == names_of("--help") == everything
+    for name in everything:
+        alone = names_of(name)
+        assert name in alone
+        assert alone == [other for other in everything if other in alone]
+        assert {_ADDING[other] for other in alone} == {_ADDING[name]}
 
 
 @pytest.mark.parametrize(
