@@ -8,6 +8,7 @@ import os
 import pty
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.programs import COVE, cove, environment, running
 
 NO_TX = "0x" + "9" * 64
 HOSTILE_LOG = "print('a\\x1b]0;title\\x07b\\u202ec\\r', end='')"
-WAITS = "import time\nprint('waiting', flush=True)\ntime.sleep(50)"
+WAITS = "import time\nprint('waiting', flush=True)\ntime.sleep(1000)"
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_logs_are_harmless_on_a_terminal_and_whole_in_json(house: House, job: st
 
 
 def test_a_log_is_followed(house: House) -> None:
-    job_id = house.submit("import time\nprint('begun \\x1b', flush=True)\ntime.sleep(30)\n").stdout.strip()
+    job_id = house.submit("import time\nprint('begun \\x1b', flush=True)\ntime.sleep(1000)\n").stdout.strip()
     variables = {"COVE_URL": house.url, "COVE_ACCOUNT_KEY_FILE": "consumer.key"}
     with running("logs", job_id, "--follow", cwd=house.folder, **variables) as following:
         following.line(r"^begun \\x1b$")
@@ -245,27 +246,39 @@ def test_an_answer_that_cannot_be_written_is_no_traceback(house: House) -> None:
 
 
 def test_on_a_terminal_long_work_shows_that_it_goes_on(house: House) -> None:
-    job_id = house.submit("import time\ntime.sleep(5)").stdout.strip()  # until the watch has begun, also under load
-    shown = _on_a_terminal(house, "status", job_id, "--watch")
-    assert "Running algorithm" in shown
-    assert "70 Job completed" in shown
-    shown = _on_a_terminal(house, "results", job_id, "--out", "terminal")
+    job_id = house.submit(WAITS).stdout.strip()
+    shown = _on_a_terminal(
+        house, 1, "status", job_id, "--watch", once="Running algorithm", do=lambda: house.consumer("stop", job_id)
+    )
+    assert "stopped" in shown.rpartition("Running algorithm")[2]
+    shown = _on_a_terminal(house, 0, "results", house.finished("print('done')"), "--out", "terminal")
     assert "algorithm.log" in shown
     assert "3 files in terminal." in shown
 
 
-def _on_a_terminal(house: House, *words: str) -> str:
-    """Run a command with a terminal for all of its streams, and give what it showed."""
+def _on_a_terminal(
+    house: House, code: int, *words: str, once: str = "", do: Callable[[], object] = lambda: None
+) -> str:
+    """Run a command with a terminal for all of its streams, and give what it showed.
+
+    Args:
+        code: The one that it exits with.
+        once: When it shows this,
+        do: this is done.
+    """
     mine, its = pty.openpty()
     variables = environment(COVE_URL=house.url, COVE_ACCOUNT_KEY_FILE="consumer.key", TERM="xterm-256color")
     with subprocess.Popen(
         [str(COVE), *words], cwd=house.folder, env=variables, stdin=its, stdout=its, stderr=its
     ) as process:
         os.close(its)
-        shown = b""
+        shown, is_done = b"", not once
         with contextlib.suppress(OSError):  # the terminal's other end was closed
             while part := os.read(mine, 4096):
                 shown += part
+                if not is_done and once.encode() in shown:
+                    is_done = True
+                    do()
         os.close(mine)
-        assert process.wait(120) == 0, shown
+        assert process.wait(120) == code, shown
     return shown.decode()

@@ -20,7 +20,7 @@ from cove.wire import status_of
 from cove.wiring import open_cove
 
 TABLE = ({"type": "local", "root": "data", "path": "table"},)
-LONG = "import time\ntime.sleep(60)\n"
+LONG = "import time\ntime.sleep(1000)\n"
 
 
 def two_places(folder: Path) -> Settings:
@@ -44,7 +44,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
 
 async def long_run(site: Site) -> JobId:
     """Take the slot of the environment ``default``."""
-    job_id = await site.add(LONG, TABLE, seconds=60, owner=ALICE)
+    job_id = await site.add(LONG, TABLE, seconds=1000, owner=ALICE)
     await site.until(job_id, lambda job: job.phase is Phase.RUNNING)
     return job_id
 
@@ -154,7 +154,7 @@ async def test_free_jobs_keep_no_paid_one_out(folder: Path) -> None:
     given = settings(folder, environments=({"id": "default", **place},))
     async with open_cove(given) as cove:
         site = Site(cove)
-        free = [await site.add(LONG, TABLE, seconds=60, owner=ALICE, tier=Tier(free=True)) for _ in range(12)]
+        free = [await site.add(LONG, TABLE, seconds=1000, owner=ALICE, tier=Tier(free=True)) for _ in range(12)]
         first = await site.until(free[0], lambda job: job.phase is Phase.RUNNING)
         await site.done(await site.add("pass", TABLE, owner=ALICE))
         phases = {job.id: job.phase async for job in _jobs(site, free)}

@@ -19,7 +19,7 @@ from cove.core.job import Phase
 from cove.settings import EnvironmentSettings
 from cove.wire import Environment, StatusObject
 
-LONG = {"meta": RAW["meta"] | {"rawcode": "import time\ntime.sleep(60)"}}
+LONG = {"meta": RAW["meta"] | {"rawcode": "import time\ntime.sleep(1000)"}}
 
 
 def environment(**changes: Any) -> dict[str, Any]:

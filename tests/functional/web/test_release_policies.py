@@ -177,7 +177,7 @@ async def test_a_job_runs_under_the_policy_of_its_start_and_a_restart_under_the_
     ruled.says('[logs]\nmode = "off"')
     digest = hashlib.sha256((ruled.folder / "table.toml").read_bytes()).hexdigest()
     store, vault = ruled.house.cove.parts.store, ruled.house.cove.vault
-    waits = {"meta": RAW["meta"] | {"rawcode": "import time\nprint('said', flush=True)\ntime.sleep(60)"}}
+    waits = {"meta": RAW["meta"] | {"rawcode": "import time\nprint('said', flush=True)\ntime.sleep(1000)"}}
     job = await ruled.job(await ruled.start(dataset=await ruled.paid(), algorithm=waits))
     ruled.says('[logs]\nmode = "full"')
     policy = unpack(vault.unseal(await store.package(job.id))).policy
