@@ -107,7 +107,7 @@ class World:
         return asyncio.run(self._order(number, bought, algorithm))
 
     async def _order(self, number: int, bought: Published, algorithm: Mapping[str, Any]) -> str:
-        async with HttpRpc(self.rpc, CHAIN_ID) as client, httpx2.AsyncClient(trust_env=False) as http:
+        async with HttpRpc(self.rpc, CHAIN_ID) as client, httpx2.AsyncClient(trust_env=False, timeout=120) as http:
             wallet = Wallet(key_of(number), client)
             answer = await http.post(f"{self.url}/api/services/initializeCompute", json={
                 "datasets": [asset(bought)],

@@ -142,7 +142,10 @@ class Daemon:
         repository, _, tag = path.rpartition(":")
         accepted = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
         found = httpx2.get(
-            f"http://{host}/v2/{repository}/manifests/{tag}", headers={"Accept": accepted}, trust_env=False
+            f"http://{host}/v2/{repository}/manifests/{tag}",
+            headers={"Accept": accepted},
+            trust_env=False,
+            timeout=_PATIENCE,
         )
         return str(found.headers["Docker-Content-Digest"])
 

@@ -91,5 +91,5 @@ def served(ocean: Ocean, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 async def _answers(url: str) -> None:
-    async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=120) as http:
         assert (await http.get("/health")).status_code == 200

@@ -58,7 +58,7 @@ async def sell(ocean: Ocean, url: str) -> tuple[Published, str]:
     encrypt = provider_encrypt(url, ocean.chain.chain_id)
     asset = await publish(ocean.publisher, ocean.addresses.factory, draft, encrypt)
     asked = {"documentId": asset.did, "serviceId": "0", "consumerAddress": ocean.consumer.address}
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=120) as http:
         fee = (await http.get(f"{url}/api/services/initialize", params=asked)).json()["providerFee"]
     await mint(ocean.publisher, asset.datatoken, ocean.consumer.address)
     return asset, await order(ocean.consumer, asset.datatoken, fee)
@@ -71,7 +71,7 @@ def fetch(ocean: Ocean, url: str, asset: Published, tx: str, index: int) -> None
         "consumerAddress": ocean.consumer.address,
         "signature": Signer(ocean.chain.accounts[2].private_key).sign(f"{asset.did}{nonce}"),
     }  # fmt: skip
-    answer = httpx2.get(f"{url}/api/services/download", params=params)
+    answer = httpx2.get(f"{url}/api/services/download", params=params, timeout=120)
     assert (answer.status_code, answer.text) == (200, f"{index}\n")
 
 

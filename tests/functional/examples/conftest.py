@@ -160,7 +160,9 @@ def _find(url: str, *published: Published) -> None:
     """Wait until the service has seen what was published: it looks at its chain once a second."""
     asked = {"didList": [asset.did for asset in published]}
     deadline = time.monotonic() + 180
-    while len(httpx2.post(f"{url}{wire.CACHE_PREFIX}/names", json=asked).raise_for_status().json()) < len(published):
+    while len(httpx2.post(f"{url}{wire.CACHE_PREFIX}/names", json=asked, timeout=120).raise_for_status().json()) < len(
+        published
+    ):
         assert time.monotonic() < deadline, "what was published is not indexed"
 
 
