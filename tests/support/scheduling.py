@@ -39,7 +39,7 @@ class Scheduling(LoadGroupScheduling):
         return at
 
     def _reschedule(self, node: WorkerController) -> None:
-        if node not in self.registered_collections:  # it has yet to say which tests it knows, and is asked again then
+        if node not in self.registered_collections:  # it has yet to say which tests it knows, or knows others
             return
         super()._reschedule(node)
         while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) < _NEEDED:

@@ -52,3 +52,9 @@ def test_the_rest_of_a_group_goes_to_another_process(tmp_path: Path) -> None:
     group = "@pytest.mark.xdist_group('one')\n"
     grouped = group + some(1, "first") + group + ENDING + group + some(1, "second") + group + some(1, "third")
     assert run(tmp_path, grouped + some(5), 2).startswith("1 failed, 8 passed in ")
+
+
+def test_a_process_that_knows_other_tests_gets_none_of_these(tmp_path: Path) -> None:
+    ends = "def test_ends():\n    open('ended', 'w').close()\n    os._exit(1)\n"
+    module = "if os.path.exists('ended'):\n    def test_more():\n        pass\n" + ends + some(9)
+    assert run(tmp_path, module, 2).startswith("1 failed, 9 passed in ")
