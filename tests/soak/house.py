@@ -73,7 +73,7 @@ class House:
     async def open(self) -> None:
         """Start the service, and keep it started."""
         self._keeping = asyncio.create_task(self._keep())
-        await asyncio.wait_for(self._up.wait(), 60)
+        await asyncio.wait_for(self._up.wait(), 180)
         await self.store.start()
 
     async def _keep(self) -> None:
@@ -120,7 +120,7 @@ class House:
         assert self._process is not None
         self._keeping.cancel()
         await asyncio.gather(self._keeping, return_exceptions=True)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await self._process.wait()
         if self._process.returncode != 0:
             self.findings.append(f"the service ended with {self._process.returncode} when it was told to")

@@ -56,7 +56,7 @@ async def _hold_locks(house: House) -> None:
             fcntl.flock(held, fcntl.LOCK_EX)
             house.placed[placed.job.id] = placed
             await house.store.add(placed.job, package)
-            assert await house.settled(30)
+            assert await house.settled(120)
         (finding,) = [found for found in await checks.of_jobs(house) if placed.job.id in found]
         assert finding.endswith("two runs of it at the same time")
     await house.close()
