@@ -31,6 +31,8 @@ KEEPER = "localhost/cove/python:1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SECCOMP = "cove-test.json"
 _BUILD_SECONDS = 3600
+_ROUNDS = 5
+"""Of a loop, in which it has a connection that it accepted handled."""
 
 
 @dataclass(frozen=True)
@@ -254,11 +256,12 @@ class Relay:
         try:
             yield self
         finally:
-            server.close()
+            self._silent = True
             self.drop()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for _ in range(_ROUNDS):  # those that are accepted already come here, and go
+                await asyncio.sleep(0)
+            server.close()
+            await asyncio.gather(*self._tasks)  # which end with their connections
 
     @contextlib.contextmanager
     def silenced(self) -> Iterator[None]:
@@ -272,15 +275,26 @@ class Relay:
             writer.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._silent:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with self._kept(writer), contextlib.suppress(OSError):
+            if self._silent:
+                return
+            far_reader, far_writer = await asyncio.open_connection(*self._far)
+            with self._kept(far_writer):
+                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+    @contextlib.contextmanager
+    def _kept(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """Know of a connection, so that it can be dropped, and leave none open."""
+        self._open.add(writer)
+        try:
+            yield
+        finally:
+            self._open.discard(writer)
             writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection(*self._far)
-        self._open |= {writer, far_writer}
-        for source, target in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(_pump(source, target))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

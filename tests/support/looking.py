@@ -80,6 +80,8 @@ class Looker:
         answers, _, _ = select.select([self._process.stdout], [], [], _HANGS)
         line = self._process.stdout.readline() if answers else b""
         if not line:
+            if not answers:
+                self._process.kill()
             code = self.close()
             ending = "never ended" if not answers else f"ended with {signal.Signals(-code).name if code < 0 else code}"
             raise AssertionError(f"The process that looked at {len(content)} bytes {ending}.")

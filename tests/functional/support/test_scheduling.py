@@ -22,7 +22,7 @@ def some(count: int, name: str = "passes") -> str:
 
 def run(folder: Path, module: str, processes: int) -> str:
     """Give what pytest says at the end of a run of one module."""
-    (folder / "test_it.py").write_text("import os, pytest, time\n" + module)
+    (folder / "test_it.py").write_text("import os, pytest\n" + module)
     plugins = ["-p", "xdist", "-p", "tests.support.scheduling", "-p", "no:cacheprovider"]
     # What Cove's own runs ask for is not asked for here.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COVE_"))}
