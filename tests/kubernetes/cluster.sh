@@ -443,6 +443,8 @@ alive() { # name
   [ -n "$at" ] && [ "$(birth "$pid")" = "$at" ]
 }
 
+any_alive() { local name; for name in "${SERVICES[@]}"; do ! alive "$name" || return 0; done; return 1; }
+
 start() { # name port command...
   local name=$1 port=$2
   shift 2
@@ -602,11 +604,17 @@ YAML
 # ---------------------------------------------------------------- commands
 
 up() {
-  mkdir -p "$CACHE/log" "$STATE"/{log,pid}
-  chmod 700 "$STATE"
+  mkdir -p "$CACHE/log"
   exec 9>"$CACHE/lock"
   flock 9
   need_programs
+  # Left by a machine that went down, or by a run that was killed: its mounts, network and pods are gone.
+  if [ -d "$STATE" ] && ! any_alive; then
+    say "wiping what is left of a cluster that was killed"
+    wipe
+  fi
+  mkdir -p "$STATE"/{log,pid}
+  chmod 700 "$STATE"
   [ -e /sys/fs/cgroup/memory/tasks ] || say "no cgroup v1 memory hierarchy here: this was only ever tried with one"
   build_programs
   make_images
@@ -665,9 +673,14 @@ our_shims() {
 }
 
 down() {
-  [ -d "$STATE/pid" ] || { say "nothing is up"; return 0; }
+  [ -d "$STATE" ] || { say "nothing is up"; return 0; }
   exec 9>"$CACHE/lock"
   flock 9
+  wipe
+  say "down; built programs stay in $CACHE"
+}
+
+wipe() {
   stop kubelet
   local name id uid pid dir i
   if alive containerd; then
@@ -692,7 +705,6 @@ down() {
   done
   ! grep -q " $STATE/" /proc/self/mounts || die "something is still mounted under $STATE, not removing it"
   rm -rf "$STATE"
-  say "down; built programs stay in $CACHE"
 }
 
 [ "$(id -u)" = 0 ] || die "needs root"

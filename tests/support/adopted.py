@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import functools
 import json
 import os
 import shlex
@@ -63,6 +64,7 @@ class AdoptedCluster(kube.TestCluster):
         return self.state / f"image-{reference.replace('/', '_')}"
 
 
+@functools.cache
 def adopt(state: Path) -> AdoptedCluster:
     """Make what Cove asks for in the cluster of KUBECONFIG, once, and give it.
 

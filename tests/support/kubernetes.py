@@ -31,6 +31,8 @@ KEEPER = "localhost/cove/python:1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SECCOMP = "cove-test.json"
 _BUILD_SECONDS = 3600
+_PARTS = ("etcd", "apiserver", "manager", "scheduler", "containerd", "registry")
+"""Of a cluster, without which no test works; its kubelet some tests end, and start again."""
 _ROUNDS = 5
 """Of a loop, in which it has a connection that it accepted handled."""
 
@@ -89,8 +91,9 @@ class TestCluster:
         """Ask the node's containerd."""
         ended = subprocess.run(
             ["ctr", "--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io", *words],
-            capture_output=True, text=True, timeout=300, check=True,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
     def claim(self, folder: Path) -> str:
@@ -121,9 +124,8 @@ class TestCluster:
         self.containers("images", "rm", "--sync", reference)
 
 
-@functools.cache
 def running() -> TestCluster:
-    """Give the cluster of KUBECONFIG, or else ours, which the first test of a process brings up where it is not, or skip."""
+    """Give the cluster of KUBECONFIG, or else ours, which is brought up where it is not, or skip."""
     if os.environ.get("COVE_TEST_KUBERNETES") != "1":
         pytest.skip("needs a cluster: run make test-kubernetes")
     if os.environ.get("KUBECONFIG"):
@@ -140,9 +142,20 @@ def running() -> TestCluster:
 
 
 def found() -> TestCluster | None:
-    """Give the cluster that is up; None where there is none."""
+    """Give the cluster that is up; None where there is none, or but the files of one that was killed."""
     state = Path(os.environ.get("COVE_KUBE_STATE", cache() / "state"))
-    return TestCluster(state) if (state / "furnished").is_file() else None
+    is_up = (state / "furnished").is_file() and all(_runs(state / "pid" / name) for name in _PARTS)
+    return TestCluster(state) if is_up else None
+
+
+def _runs(noted: Path) -> bool:
+    """Say whether the process that ``cluster.sh`` noted is still there, and not another with its number."""
+    try:
+        pid, birth = noted.read_text().split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (OSError, ValueError):
+        return False
+    return fields[0] != "Z" and fields[19] == birth
 
 
 @contextlib.contextmanager
