@@ -31,7 +31,7 @@ from cove.jobs.reconciler import Reconciler
 from cove.jobs.steps import pack
 from cove.ports import JobQuery
 from cove.settings import EnvironmentSettings, LocalRootSettings, Settings
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 AT_A_TIME = 2
 GOAL = 1.5

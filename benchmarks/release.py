@@ -30,7 +30,7 @@ from cove.crypto.keys import Account
 from cove.jobs.reconciler import Reconciler
 from cove.jobs.steps import pack
 from cove.settings import EnvironmentSettings, LocalRootSettings, Settings
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 from cove.wiring.house import Cove
 
 GOAL_SECONDS = 0.05

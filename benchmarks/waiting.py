@@ -39,7 +39,8 @@ from cove.jobs.service import JobService
 from cove.jobs.steps import pack
 from cove.ports import JobQuery
 from cove.settings import EnvironmentSettings, LocalRootSettings, Settings
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 LOOKS_A_SECOND = 10
 AT_ONCE = 10

@@ -13,7 +13,7 @@ from typing import Any, Final
 from cove import wire
 from cove.settings import Settings
 from cove.web.app import create_app
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "reference" / "api.md"

@@ -17,7 +17,7 @@ from tests.support import daemons
 from cove.cli.server import run_server
 from cove.core.errors import CoveError
 from cove.settings import Settings
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 KEY = "11" * 32
 UIDS = 64

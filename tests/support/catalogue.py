@@ -24,9 +24,10 @@ from cove.crypto.keys import Account, checksum
 from cove.metadata.folder import write_asset
 from cove.settings import CatalogSettings, EnvironmentSettings, LocalRootSettings, Settings
 from cove.web.app import create_app
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
 from cove.wiring.chains import Connect, connect_http
 from cove.wiring.grants import open_grants
+from cove.wiring.house import Cove
 
 CHAIN = 0x436F7665
 NO_DIGEST = "sha256:" + "0" * 64

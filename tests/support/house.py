@@ -22,7 +22,8 @@ from cove.client.market import AssetDraft, Published, ServiceDraft, Wallet, mint
 from cove.ledgers.devchain import DevChain
 from cove.settings import ChainSettings, EnvironmentSettings, LocalRootSettings, Settings
 from cove.web.app import create_app
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 PATH = "/api/services/compute"
 RAW = {

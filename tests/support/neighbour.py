@@ -18,7 +18,8 @@ from tests.support.house import RAW, House, SharedChain, chain_settings
 from cove.cli.server import run_server
 from cove.client.market import COMPRESSED, AssetDraft, Published, ServiceDraft, mint, order, publish
 from cove.settings import LocalRootSettings, Settings
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 
 @dataclass

@@ -18,7 +18,7 @@ from cove.core.delivery import kinds_of
 from cove.core.job import Container, InputAsset, Job, JobId, Package, PeerFiles, Phase, SealedFiles
 from cove.jobs.steps import pack
 from cove.settings import Settings
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 DID = "did:op:" + "a" * 64
 INPUT = f"/data/inputs/{'a' * 64}/0"

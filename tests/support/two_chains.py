@@ -22,7 +22,8 @@ from cove.core.errors import Unavailable
 from cove.ledgers.devchain import DevChain
 from cove.settings import ChainSettings, EnvironmentSettings, LocalRootSettings, Settings
 from cove.web.app import create_app
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 ONE, TWO = 8996, 8997
 PATH = "/api/services/compute"

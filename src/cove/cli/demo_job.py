@@ -25,7 +25,8 @@ from cove.cli.server import run_server
 from cove.client import CoveClient, JobFailed, Signer, succeeded
 from cove.ports import Engine
 from cove.settings import Settings
-from cove.wiring import Connect, connect_http, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.chains import Connect, connect_http
 
 PERIOD_SECONDS = 600
 NO_CHECKSUM = "sha256:" + "0" * 64

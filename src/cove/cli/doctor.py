@@ -21,15 +21,11 @@ from cove.ledgers.rpc import RpcError
 from cove.metadata.folder import FolderMetadata
 from cove.ports import Finding
 from cove.settings import ChainSettings, PolicySettings, Settings, file_of, load, unused_variables
-from cove.wiring import (
-    disk_finding,
-    examine_policies,
-    open_cove,
-    open_nodes,
-    open_vault,
-    prepare_state,
-    undelivered_beside,
-)
+from cove.wiring.assembly import open_cove
+from cove.wiring.chains import open_nodes
+from cove.wiring.hooks import undelivered_beside
+from cove.wiring.policies import examine_policies
+from cove.wiring.state import disk_finding, open_vault, prepare_state
 
 #: What is looked at in the state folder, and says nothing of it where a spare folder took its place.
 _OF_THE_FOLDER: Final = ("database disk", "results")

@@ -78,8 +78,8 @@ COMMANDS: Final[Sequence[tuple[str, Callable[..., None]]]] = (("list", list_imag
 
 def _with_store(settings_file: Any, act: Callable[[DiskImages, Settings], Any]) -> Any:  # noqa: ANN401 - handed on
     from cove.settings import load  # noqa: PLC0415 - the service's parts take long to import
-    from cove.wiring import prepare_state  # noqa: PLC0415 - likewise
     from cove.wiring.images import open_images  # noqa: PLC0415 - likewise
+    from cove.wiring.state import prepare_state  # noqa: PLC0415 - likewise
 
     settings = load(settings_file)
     store = open_images(settings, prepare_state(settings.state_dir))

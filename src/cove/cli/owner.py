@@ -101,7 +101,7 @@ def keygen(
 
 def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Send the proofs of access again that were given up; a running service takes them up within a minute."""
-    from cove.wiring import retry_proofs as retry  # noqa: PLC0415 - see above
+    from cove.wiring.hooks import retry_proofs as retry  # noqa: PLC0415 - see above
 
     count = _retried(retry, settings_file, as_json=as_json)
     if not as_json:
@@ -110,7 +110,7 @@ def retry_proofs(settings_file: SettingsFile = None, as_json: AsJson = False) ->
 
 def retry_webhooks(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Send the messages about jobs again that were given up; a running service takes them up within a minute."""
-    from cove.wiring import retry_webhooks as retry  # noqa: PLC0415 - see above
+    from cove.wiring.hooks import retry_webhooks as retry  # noqa: PLC0415 - see above
 
     count = _retried(retry, settings_file, as_json=as_json)
     if not as_json:
@@ -119,7 +119,7 @@ def retry_webhooks(settings_file: SettingsFile = None, as_json: AsJson = False) 
 
 def retry_deliveries(settings_file: SettingsFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Send, or publish, the results again that were given up; a running service takes them up within a minute."""
-    from cove.wiring import retry_deliveries as retry  # noqa: PLC0415 - see above
+    from cove.wiring.hooks import retry_deliveries as retry  # noqa: PLC0415 - see above
 
     count = _retried(retry, settings_file, as_json=as_json)
     if not as_json:
@@ -231,7 +231,7 @@ def _warn_of_unused_variables() -> None:
 
 async def _serve(settings: Settings) -> None:
     from cove.cli.server import is_loopback, run_server  # noqa: PLC0415 - see above
-    from cove.wiring import open_cove  # noqa: PLC0415
+    from cove.wiring.assembly import open_cove  # noqa: PLC0415
 
     stop = _stop_on_signals()
     listen = settings.listen

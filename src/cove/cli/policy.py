@@ -56,7 +56,7 @@ def explain(  # noqa: PLR0917 - typer reads options from parameters
     """Say what would become of such a job, and why, rule by rule."""
     from cove.core.messages import parse_address, parse_did  # noqa: PLC0415 - see above
     from cove.settings import load  # noqa: PLC0415
-    from cove.wiring import connect_http  # noqa: PLC0415
+    from cove.wiring.chains import connect_http  # noqa: PLC0415
     from cove.wiring.policies import Job, explain  # noqa: PLC0415
 
     with owner_errors(as_json=as_json):

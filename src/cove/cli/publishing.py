@@ -28,10 +28,10 @@ from cove.client.publishing import (
 from cove.client.trusting import approval, published_document, until_shown
 from cove.client.wallet import MarketError, Wallet
 from cove.core.errors import Forbidden, SettingsWrong
-from cove.crypto.box import KeyVault
-from cove.crypto.keys import Account, checksum
+from cove.crypto.keys import checksum
 from cove.metadata.folder import FolderMetadata, write_asset
 from cove.settings import Settings
+from cove.wiring.state import open_vault
 
 Change = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Gives a changed DDO; None where there is nothing to change."""
@@ -169,17 +169,6 @@ async def current_document(where_settings: Settings, provider: str, did: str, *,
     return body
 
 
-def _vault(settings: Settings) -> KeyVault:
-    """Open the provider's key as ``cove.wiring`` does, which takes longer to load than all the rest.
-
-    Raises:
-        SettingsWrong: There is none, or it is no key.
-    """
-    if settings.key_file is not None:
-        return KeyVault(Account.from_file(settings.key_file))
-    return KeyVault(Account.from_hex(settings.key.get_secret_value()))
-
-
 def _encrypt(document: Mapping[str, Any]) -> Encrypt:
     return provider_encrypt(str(document["services"][0]["serviceEndpoint"]), int(document["chainId"]))
 
@@ -190,7 +179,7 @@ async def _publish_local(where: Where, described: Described, draft: AssetDraft) 
     chain_id, owner = where.settings.catalog.chain_id, where.signer.address
     purpose = {"account": owner, "chain": chain_id, "file": described.path.name}
     journal = Journal(described.path.with_name(f".{described.path.name}.local.json"), purpose)
-    folder, vault = where.folder, _vault(where.settings)
+    folder, vault = where.folder, open_vault(where.settings)
     if where.dry_run:
         return None
     if journal.fact("nft") is None:

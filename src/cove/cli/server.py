@@ -14,7 +14,7 @@ import uvicorn
 
 from cove.core.errors import SettingsWrong
 from cove.web.app import create_app
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _BACKLOG: Final = 1024
 #: Seconds that running answers are given to end; with what is closed after them, less than 5.

@@ -28,7 +28,7 @@ from cove.web.routes import (
     root,
     tokens,
 )
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _LOOKS_OUTSIDE = frozenset(
     f"{wire.API_PREFIX}/{name}"

@@ -18,7 +18,7 @@ from cove.core.messages import parse_address, parse_nonce
 from cove.crypto.keys import checksum, parse_signature, verify_text
 from cove.web.callers import client_of
 from cove.web.errors import on_cove_error
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _PROVES: Final = "cove.proves"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cove.core import messages
 from cove.core.job import JobId
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 
 async def job_id_of(house: Cove, given: str | None) -> JobId:

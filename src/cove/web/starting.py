@@ -14,7 +14,7 @@ from cove.core.webhook import secret_of
 from cove.core.weburl import parse_url
 from cove.jobs.requests import AssetRequest, RawAlgorithm
 from cove.web.parsing import json_text, whole_number
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _LONGEST_WAIT: Final = 10**9
 

@@ -16,7 +16,7 @@ from tests.support.site import Site, settings
 
 from cove.core.job import Job, Phase
 from cove.jobs import steps
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 CODE = (
     "open('/data/outputs/rows.csv', 'w').write('Ann Smith,41\\nBob,42\\n')\n"

@@ -88,6 +88,15 @@ def test_publishing_again_changes_the_same_asset(folder: Path) -> None:
     assert file.exists()
 
 
+def test_without_the_providers_key_nothing_is_published_and_what_to_do_is_said(folder: Path) -> None:
+    (folder / "cove.toml").write_text('[catalog]\nfolder = "catalogue"\n')
+    said = run(folder, "publish", "dataset", "table.toml", "--local", code=2)
+    assert "The provider has no key." in said
+    assert "cove keygen" in said
+    assert not (folder / "catalogue").exists()
+    assert [path.name for path in folder.glob(".*.json")] == []
+
+
 def test_the_owner_alone_grants_withdraws_and_trusts(folder: Path, tmp_path: Path) -> None:
     did = run(folder, "publish", "dataset", "table.toml", "--local").strip()
     who = "0x" + "1" * 40

@@ -24,7 +24,8 @@ from cove.access.deliveries import DeliveryService
 from cove.core.delivery import DeliveryKind
 from cove.core.job import JobId
 from cove.core.output import Output, Storage, UrlPlace
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 CODE = "import os; [open(os.environ['OUTPUTS'] + '/' + name, 'w').write(name) for name in 'abc']"
 FILES = [{"type": "local", "root": "data", "path": "table"}]

@@ -31,7 +31,8 @@ from cove.core.job import JobId, Phase
 from cove.jobs import steps
 from cove.jobs.reconciler import Reconciler
 from cove.settings import EnvironmentSettings, ImageSettings, LocalRootSettings, Settings
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 from cove.wiring.reviewing import open_reviews
 
 KEY = "11" * 32

@@ -15,7 +15,7 @@ from tests.support.site import DID, INPUT, Site, settings
 from cove.core.job import Outcome, PeerFiles
 from cove.ports import JobQuery
 from cove.wire import status_of
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 READS = f"import os\nopen('/data/outputs/size', 'w').write(str(os.path.getsize('{INPUT}')))\n"
 ALGORITHM = "did:op:" + "b" * 64

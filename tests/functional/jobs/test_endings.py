@@ -20,7 +20,7 @@ from cove.core.errors import NoSpace
 from cove.core.job import Container, Outcome
 from cove.ports import JobQuery
 from cove.wire import status_of
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 READS = f"import os\nopen('/data/outputs/size', 'w').write(str(os.path.getsize('{INPUT}')))\n"
 SECRET_PATH = "/patients.csv?token=geheim"

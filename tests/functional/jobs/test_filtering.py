@@ -19,7 +19,7 @@ from cove.core.job import Job, Phase
 from cove.core.releasepolicy import LeakRules, LogMode, LogRules, ReleasePolicy, ReviewMode, ReviewRules
 from cove.ports import JobQuery
 from cove.web import status
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 FILE = {"type": "local", "root": "data", "path": "people.csv"}
 FOLDER = {"type": "local", "root": "data", "path": "more"}
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 @contextlib.asynccontextmanager
 async def site_with(folder: Path, monkeypatch: pytest.MonkeyPatch, inspector: NullInspector) -> AsyncIterator[Site]:
     prepare(folder)
-    monkeypatch.setattr("cove.wiring.open_inspector", lambda *_: inspector)
+    monkeypatch.setattr("cove.wiring.assembly.open_inspector", lambda *_: inspector)
     async with open_cove(settings(folder)) as cove:
         yield Site(cove)
 

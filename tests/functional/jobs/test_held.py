@@ -24,7 +24,8 @@ from cove.jobs.livelogs import LogEnd
 from cove.jobs.reconciler import Reconciler
 from cove.ports import JobQuery
 from cove.wire import status_of
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 CODE = (
     "open('/data/outputs/rows.csv', 'w').write('a,b')\n"

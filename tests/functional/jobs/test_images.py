@@ -13,7 +13,7 @@ from tests.support.site import Site, settings
 
 from cove.core.job import Container, Job, Outcome, Phase, RegistryLogin
 from cove.wire import status_of
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 FILES = [{"type": "local", "root": "data", "path": "table"}]
 APP = tar_of([("app/model", b"42\n")])

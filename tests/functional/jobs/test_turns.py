@@ -17,7 +17,7 @@ from cove.jobs.reconciler import Reconciler
 from cove.ports import JobQuery
 from cove.settings import Settings
 from cove.wire import status_of
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 TABLE = ({"type": "local", "root": "data", "path": "table"},)
 LONG = "import time\ntime.sleep(1000)\n"

@@ -24,7 +24,9 @@ from cove.core.output import Output, UrlPlace
 from cove.core.output import Storage as Wanted
 from cove.jobs import steps
 from cove.settings import Settings
-from cove.wiring import Cove, open_cove, retry_deliveries, undelivered_beside
+from cove.wiring.assembly import open_cove
+from cove.wiring.hooks import retry_deliveries, undelivered_beside
+from cove.wiring.house import Cove
 
 FILES = [{"type": "local", "root": "data", "path": "table"}]
 TWO_FILES = (

@@ -22,7 +22,8 @@ from cove.jobs.service import JobService
 from cove.jobs.steps import pack
 from cove.settings import ApiSettings, ChainSettings, LimitSettings, Settings
 from cove.web.app import create_app
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 __all__ = ["ENVIRONMENT", "house"]
 

@@ -18,7 +18,7 @@ from tests.support.http_server import Server, serving
 from cove.client.market import AssetDraft, ServiceDraft, publish, token_balance
 from cove.settings import ChainSettings, Settings, UrlSettings
 from cove.web.app import create_app
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 CID = "Qm" + "a" * 44
 ARWEAVE_ID = "b" * 43

@@ -19,7 +19,8 @@ from tests.support.http_server import Asked, Server, serving
 from cove.access.limits import LimitOptions, Limits
 from cove.settings import LimitSettings, Settings, UrlSettings
 from cove.web.app import create_app
-from cove.wiring import Cove, open_cove
+from cove.wiring.assembly import open_cove
+from cove.wiring.house import Cove
 
 COMPUTE = "/api/services/compute"
 FILE_INFO = "/api/services/fileinfo"

@@ -21,7 +21,7 @@ from cove.cli.server import run_server
 from cove.client import CoveClient, NotThere, Signer
 from cove.core.job import JobId, Phase, run_id
 from cove.core.releasepolicy import LogMode, LogRules, ReleasePolicy
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 LOGS = "/api/services/computeLogs"
 #: Writes a line, waits until the dataset has grown, writes what would be events, and ends.

@@ -25,7 +25,7 @@ from cove.hooks.notary import HttpProofs
 from cove.stores import SqlJobStore
 from cove.stores.database import sqlite_url
 from cove.stores.proofs import SqlProofStore
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 API = "/api/services"
 EXECUTED = "OrderExecuted(address,address,bytes32,bytes,bytes,bytes,bytes,uint256,uint256)"

@@ -23,7 +23,7 @@ from cove.jobs.reconciler import Reconciler
 from cove.jobs.service import JobService
 from cove.settings import ReviewSettings, Settings
 from cove.web.app import create_app
-from cove.wiring import open_cove
+from cove.wiring.assembly import open_cove
 
 REVIEWS, FILE, VOTE = (f"/api/services/{name}" for name in ("reviews", "reviewFile", "reviewVote"))
 CONTENT = {"rows.csv": b"Ann,41\nBob,42\n", "page.html": b"<script>alert(1)</script>\x1b[2J", "\udcff": b"\0\1"}

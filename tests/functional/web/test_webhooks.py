@@ -21,7 +21,8 @@ from tests.support.site import Site, settings
 from cove.core.job import Webhook
 from cove.core.webhook import CONSUMER, Message
 from cove.jobs.steps import pack, unpack
-from cove.wiring import open_cove, retry_webhooks
+from cove.wiring.assembly import open_cove
+from cove.wiring.hooks import retry_webhooks
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 FILES = [{"type": "local", "root": "data", "path": "table"}]

@@ -20,7 +20,7 @@ from cove.web.callers import client_of
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parameters, parse_json, passed_on, query_parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 
 def routes(house: Cove) -> APIRouter:

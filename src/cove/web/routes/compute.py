@@ -25,7 +25,7 @@ from cove.web.parsing import body_of, json_text, parameters, parse_json, passed_
 from cove.web.plain import PlainRoute
 from cove.web.routes import oceannode
 from cove.web.starting import asset_of, datasets_of, login_of, queue_wait_of, raw_of, webhook_of
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _PATH = f"{wire.API_PREFIX}/compute"
 _ONE_OF = "documentId, jobId, consumerAddress or agreementId"

@@ -21,7 +21,7 @@ from cove.web.errors import json_answer
 from cove.web.parsing import json_text, parameters, passed_on, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.web.serving import Content, send
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _MAX_INDEX = 1_000_000
 _SERVED = frozenset({200, 206})

@@ -21,7 +21,7 @@ from cove.jobs.livelogs import LogEnd, LogPart, Moved
 from cove.web import auth, documentation, status
 from cove.web.parsing import parameters, read, required
 from cove.web.plain import PlainRoute
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """After so much silence a comment is sent: proxies close what says nothing, and who has gone is found out."""

@@ -37,7 +37,7 @@ from cove.web.parsing import body_of, json_text, parameters, parse_json, passed_
 from cove.web.plain import PlainRoute
 from cove.web.routes.livelogs import EventStream
 from cove.web.starting import asset_of, datasets_of, login_of, queue_wait_of, raw_of
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _MAX_METADATA: Final = 4096
 _LONGEST_AMOUNT: Final = 20

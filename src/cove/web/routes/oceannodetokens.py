@@ -15,7 +15,7 @@ from cove.web import auth, documentation
 from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parse_json, read, required, whole_number
 from cove.web.plain import PlainRoute
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 LIFETIME: Final = 86_400
 """Seconds that a token lasts whose end was not asked for; ``@oceanprotocol/lib`` never asks."""

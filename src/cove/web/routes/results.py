@@ -20,7 +20,7 @@ from cove.web.parsing import parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
 from cove.web.serving import Content, send
 from cove.web.status import link_proof
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _MAX_INDEX: Final = 1_000_000
 

@@ -20,7 +20,7 @@ from cove.web.errors import json_answer
 from cove.web.parsing import body_of, parameters, parse_json, read, required
 from cove.web.plain import PlainRoute
 from cove.web.serving import Content, send
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _PREVIEWS: Final = 50
 """Files of a review that are shown with their beginnings, unless one is named."""

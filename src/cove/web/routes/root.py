@@ -18,7 +18,7 @@ from cove.web import auth, documentation
 from cove.web.answers import access_answer
 from cove.web.errors import json_answer
 from cove.web.plain import PlainRoute
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _GIB = 1 << 30
 _OF_NODE_CLIENTS = "undefined"

@@ -13,7 +13,7 @@ from cove.web import auth, documentation
 from cove.web.errors import json_answer
 from cove.web.parsing import parameters, read, required, whole_number
 from cove.web.plain import PlainRoute
-from cove.wiring import Cove
+from cove.wiring.house import Cove
 
 _LATEST = (1 << 53) - 1
 
