@@ -35,6 +35,7 @@ from _parts import Serving, cove
 from cove.client import Signer
 from cove.client.market import (
     AssetDraft,
+    OceanAddresses,
     Published,
     ServiceDraft,
     Wallet,
@@ -69,9 +70,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name, chain() as made:
         folder = Path(name)
         folder.chmod(0o755)
-        factory, token = asyncio.run(deploy(made))
-        with cove(folder, settings_of(folder, made, factory, token)) as serving:
-            site = Site(serving, made, factory)
+        addresses = asyncio.run(deploy(made))
+        with cove(folder, settings_of(folder, made, addresses)) as serving:
+            site = Site(serving, made, addresses.factory)
             site.prepare(pairs=2 + options.rounds * options.starts + 2 * options.burst)
             try:
                 starts(site, options.rounds, options.starts, made.name)
@@ -300,25 +301,25 @@ async def send_all(port: int, requests: list[str]) -> None:
         assert answer.startswith(b"HTTP/1.1 200"), answer[:800]
 
 
-async def deploy(made: Chain) -> tuple[str, str]:
+async def deploy(made: Chain) -> OceanAddresses:
     async with HttpRpc(made.url, CHAIN_ID) as node:
         owner = Wallet(made.keys[0], node)
         addresses = await deploy_ocean(owner)
         await transfer(owner, addresses.fee_token, Wallet(made.keys[2], node).address, 10**6 * 10**18)
-        return addresses.factory, addresses.fee_token
+        return addresses
 
 
-def settings_of(folder: Path, made: Chain, factory: str, token: str) -> str:
+def settings_of(folder: Path, made: Chain, addresses: OceanAddresses) -> str:
     (folder / "data").mkdir()
     (folder / "data" / "table").write_text("a\n1\n")
     (folder / "data" / "sleep.py").write_text("import time\ntime.sleep(600)\n")
     return f"""
-key = "{secrets.token_hex(32)}"
+key = "{made.keys[3]}"
 [[chains]]
 id = {CHAIN_ID}
 rpc = "{made.url}"
-factory = "{factory}"
-fee_token = "{token}"
+factory = "{addresses.factory}"
+fee_token = "{addresses.fee_token}"
 [[environments]]
 id = "default"
 max_jobs = 1

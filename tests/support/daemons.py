@@ -155,9 +155,10 @@ class Daemon:
 
     def end(self) -> None:
         """Remove every container, end it, and leave nothing mounted."""
-        with contextlib.suppress(httpx2.TransportError), self.client() as http:
-            for one in http.get("/containers/json", params={"all": "true"}).json():
-                http.delete(f"/containers/{one['Id']}", params={"force": "true", "v": "true"})
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(httpx2.TransportError), self.client() as http:
+                for one in http.get("/containers/json", params={"all": "true"}).json():
+                    http.delete(f"/containers/{one['Id']}", params={"force": "true", "v": "true"})
         for process in (self._process, self._below):
             if process is None:
                 continue
@@ -166,22 +167,36 @@ class Daemon:
                 process.wait(120)
             process.kill()
             process.wait()
-        self._await_others()
+        self._end_others()
         places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for place in sorted((place for place in places if place.startswith(f"{self.folder}/")), reverse=True):
             subprocess.run(["umount", "--lazy", place], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _await_others(self) -> None:
-        """Wait for the processes that watched its containers: the last thing that some do is to make folders."""
+    def _end_others(self) -> None:
+        """Wait for the processes that watched its containers: the last thing that some do is to make folders.
+
+        One that goes on watches a container that was made while the others were removed, as for a service that was
+        killed meanwhile: both are ended.
+        """
         for place in Path("/proc").iterdir():
             try:
                 if place.name.isdigit() and f"{self.folder}/".encode() in (place / "cmdline").read_bytes():
-                    process = os.pidfd_open(int(place.name))
-                    select.select([process], [], [], 10)
-                    os.close(process)
+                    _end(int(place.name))
             except OSError:
                 continue
+
+
+def _end(watching: int) -> None:
+    process = os.pidfd_open(watching)
+    try:
+        if not select.select([process], [], [], 10)[0]:
+            contained = Path(f"/proc/{watching}/task/{watching}/children").read_text().split()
+            for number in (*map(int, contained), watching):
+                os.kill(number, signal.SIGKILL)
+            select.select([process], [], [], 10)
+    finally:
+        os.close(process)
 
 
 def end_all() -> None:

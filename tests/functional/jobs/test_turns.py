@@ -40,6 +40,9 @@ def folder(tmp_path: Path) -> Path:
 async def site(folder: Path) -> AsyncIterator[Site]:
     async with open_cove(two_places(folder)) as cove:
         yield Site(cove)
+        for engine in cove.parts.engines.values():
+            for run in await engine.runs():
+                await engine.remove(run)
 
 
 async def long_run(site: Site) -> JobId:
