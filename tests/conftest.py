@@ -53,6 +53,8 @@ def pytest_configure() -> None:
     os.environ.setdefault(ORDER, secrets.token_hex(4))
 
 
+_OF_THE_CLUSTER = "functional/kubernetes"
+_BUSY = ("soak", "unit")
 #: Where tests of container daemons are; the daemon is a parameter, or else it is Docker.
 _OF_DAEMONS = ("contract/engines", "functional/daemons", "functional/deploy", "soak")
 
@@ -62,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Keep the tests of a daemon in one process, which starts it once; those of a cluster are last, when it is built."""
     for item in items:  # before pytest-xdist looks at the groups
         folder = _folder(item)
+        if folder == _OF_THE_CLUSTER:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
         if folder in _OF_DAEMONS and (daemon := _daemon_of(item, folder)):
             item.add_marker(pytest.mark.xdist_group(daemon))
     yield
@@ -73,11 +77,13 @@ def _folder(item: pytest.Item) -> str:
 
 
 def _place(item: pytest.Item) -> int:
-    """Put the tests of a cluster last, and of these the long ones first."""
-    if _folder(item) == "functional/kubernetes":
-        return 1
+    """Put the tests of a cluster last; before them those that mostly wait for it, or want it alone, beside busy ones."""
+    if _folder(item) == _OF_THE_CLUSTER:
+        return 1 if "alone" in getattr(item, "fixturenames", ()) else 2
     values = getattr(getattr(item, "callspec", None), "params", {}).values()
-    return 2 if "kubernetes" in map(str, values) else 0
+    if "kubernetes" in map(str, values):
+        return 4
+    return 3 if _folder(item).startswith(_BUSY) else 0
 
 
 def _daemon_of(item: pytest.Item, folder: str) -> str | None:
