@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import eth_account  # noqa: F401 - once, here: see below
 import hypothesis
 import pytest
-from tests.support.scheduling import pytest_xdist_make_scheduler  # noqa: F401 - a hook
+from tests.support.scheduling import name_groups, pytest_xdist_make_scheduler  # noqa: F401 - the second is a hook
 
 if TYPE_CHECKING:
     from tests.chain import Ocean
@@ -54,7 +54,7 @@ def pytest_configure() -> None:
 
 
 _OF_THE_CLUSTER = "functional/kubernetes"
-_BUSY = ("soak", "unit")
+_BUSY = ("functional/web", "unit")
 #: Where tests of container daemons are; the daemon is a parameter, or else it is Docker.
 _OF_DAEMONS = ("contract/engines", "functional/daemons", "functional/deploy", "soak")
 
@@ -69,6 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
         if folder in _OF_DAEMONS and (daemon := _daemon_of(item, folder)):
             item.add_marker(pytest.mark.xdist_group(daemon))
     yield
+    name_groups(items)
     items.sort(key=_place)  # after the engines' suite was put in an order of its own
 
 

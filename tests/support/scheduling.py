@@ -2,16 +2,19 @@
 
 Version 3.8.0 then waits for ever: a process that takes another's place is given a single test and begins it when it has
 a second one, and tests that were done are dealt out again, as nothing (pytest-dev/pytest-xdist#1327, #1378). The test
-that ended the process is not begun again either: it would end the next one (#1371).
+that ended the process is not begun again either: it would end the next one (#1371). Groups it writes into a test's name
+where pytest 9.2 does not read them, and deals their tests out one by one (#1386).
 
 Also a plugin: ``pytest -p tests.support.scheduling``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.nodeid import NodeId
 from xdist.scheduler import LoadGroupScheduling
 
 if TYPE_CHECKING:
@@ -46,6 +49,20 @@ class Scheduling(LoadGroupScheduling):
             self._assign_work_unit(node)
         if not self.workqueue and self._pending_of(self.assigned_work[node]) < _NEEDED:
             node.shutdown()
+
+
+def name_groups(items: Sequence[pytest.Item]) -> None:
+    """Let the names of tests say their groups, where pytest-xdist has told them apart."""
+    for item in items:
+        if (name := vars(item).get("_nodeid")) is not None:
+            item._id = NodeId.parse(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Do so when pytest-xdist has looked at all tests."""
+    yield
+    name_groups(items)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""A process of the tests that ends before its tests do is replaced, and the run has an end."""
+"""A process of the tests that ends before its tests do is replaced, the run has an end, and groups stay together."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def some(count: int, name: str = "passes") -> str:
     return "".join(f"def test_{name}_{number}():\n    pass\n" for number in range(count))
 
 
-def run(folder: Path, module: str, processes: int) -> str:
-    """Give what pytest says at the end of a run of one module."""
+def run(folder: Path, module: str, processes: int, *, crashes: int = 1) -> str:
+    """Give what pytest says at the end of a run of one module, of which so many processes end before their tests do."""
     (folder / "test_it.py").write_text("import os, pytest\n" + module)
     plugins = ["-p", "xdist", "-p", "tests.support.scheduling", "-p", "no:cacheprovider"]
     # What Cove's own runs ask for is not asked for here.
@@ -36,8 +36,8 @@ def run(folder: Path, module: str, processes: int) -> str:
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
-    assert done.stdout.count("replacing crashed worker") == 1, done.stdout
+    assert done.returncode == (pytest.ExitCode.TESTS_FAILED if crashes else pytest.ExitCode.OK), done.stdout
+    assert done.stdout.count("replacing crashed worker") == crashes, done.stdout
     return done.stdout.rstrip().splitlines()[-1].strip("= ")
 
 
@@ -52,6 +52,15 @@ def test_the_rest_of_a_group_goes_to_another_process(tmp_path: Path) -> None:
     group = "@pytest.mark.xdist_group('one')\n"
     grouped = group + some(1, "first") + group + ENDING + group + some(1, "second") + group + some(1, "third")
     assert run(tmp_path, grouped + some(5), 2).startswith("1 failed, 8 passed in ")
+
+
+def test_a_group_is_run_by_one_process(tmp_path: Path) -> None:
+    group = "@pytest.mark.xdist_group('one')\n@pytest.mark.parametrize('number', range(9))\n"
+    told = "def test_grouped(number):\n    open('processes', 'a').write(f'{os.getpid()}\\n')\n"
+    assert run(tmp_path, some(9) + group + told + some(9, "more"), 3, crashes=0).startswith("27 passed in ")
+    processes = (tmp_path / "processes").read_text().split()
+    assert len(processes) == 9
+    assert len(set(processes)) == 1
 
 
 def test_a_process_that_knows_other_tests_gets_none_of_these(tmp_path: Path) -> None:
