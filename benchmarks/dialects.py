@@ -1,6 +1,6 @@
 """A start, and a status, in Ocean Node's API beside the same in the Provider API: CPU time of the service.
 
-    python benchmarks/dialects.py [--rounds 7] [--starts 30] [--statuses 500] [--folder /tmp]
+    python benchmarks/dialects.py [--rounds 5] [--starts 20] [--statuses 500] [--folder /tmp]
 
 One service serves both, over anvil, and they take turns. Each start names a dataset and a published algorithm with an
 order of its own for each, that the service has not seen before. In Ocean Node's API it is one of the free tier, and one
@@ -30,14 +30,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.support.escrow import ARTIFACT, Escrowed, deploy_escrow
 
 GOAL_RATIO = 1.2
-FUNDS = 10**24
+FUNDS = 10**22
 FREE = "/api/services/freeCompute"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--starts", type=int, default=30, help="of each, in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--starts", type=int, default=20, help="of each, in each round")
     parser.add_argument("--statuses", type=int, default=500, help="of each, in each round")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()

@@ -7,7 +7,7 @@ rest. A claim of nothing gives back all. After the lock's time the contract give
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
@@ -25,6 +25,9 @@ LOCK_MARGIN: Final = 3600
 
 _CLAIM_BEFORE: Final = 900
 """Seconds before the end of a lock in which what was used so far is claimed, whether or not the job is over."""
+
+_FIRST_LOOK: Final = 0.2
+_LATER_LOOKS: Final = 1.5
 
 _MINUTE: Final = 60
 _RUN_IS_OVER: Final = frozenset({Phase.FILTERING, Phase.HELD, Phase.PUBLISHING, Phase.CLEANING, Phase.DONE})
@@ -139,6 +142,18 @@ def followed(payment: Payment, job: Job | None, now: float) -> Payment:
         seen = replace(seen, proof=next((one.sha256 for one in job.results if one.filename == receipt.NAME), ""))
     used = 0.0 if seen.started_at is None else (seen.ended_at or now) - seen.started_at
     return _claiming(seen, min(payment.amount, cost(payment.rate, used)), now)
+
+
+def pauses(longest: float) -> Iterator[float]:
+    """Give the seconds between the looks of a start at its lock, without end; short ones first, since blocks may be.
+
+    Args:
+        longest: None is longer.
+    """
+    pause = _FIRST_LOOK
+    while True:
+        yield min(pause, longest)
+        pause = min(pause * _LATER_LOOKS, longest)
 
 
 def given_back(payment: Payment, now: float) -> Payment:

@@ -15,7 +15,7 @@ from typing import Final
 
 from cove.core.errors import CoveError, Refused, StaleWrite, Unavailable
 from cove.core.job import JobId, Phase
-from cove.core.payment import Payment, PaymentState, closed, followed, given_back
+from cove.core.payment import Payment, PaymentState, closed, followed, given_back, pauses
 from cove.core.proof import pause_after
 from cove.ports import Clock, Escrow, Finding, JobStore, Mined, PaymentStore
 
@@ -166,13 +166,14 @@ class Payments:
 
     async def _mined(self, escrow: Escrow, journal: _Journal) -> Payment:
         async with _in_time(f"chain {escrow.chain_id}"):
+            looks = pauses(escrow.poll)
             while True:
                 mined = await escrow.advance(journal.payment, journal.save)
                 if mined is not None and mined.counts:
                     return await journal.save(await self._locked(escrow, mined))
                 if mined is not None:
                     return await journal.save(_seen_at(mined))
-                await asyncio.sleep(escrow.poll)
+                await asyncio.sleep(next(looks))
 
     async def _locked(self, escrow: Escrow, mined: Mined) -> Payment:
         """Give a payment whose lock is mined."""

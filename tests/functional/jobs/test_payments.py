@@ -81,10 +81,15 @@ class Line:
     ocean: Ocean
     fate: Fate = field(default_factory=Fate)
     down: bool = False
+    #: So many transactions wait in the node, as where the next block takes a moment; each look sends it again.
+    early: int = 0
 
     async def call(self, method: str, params: Sequence[object] = ()) -> object:
         if self.down:
             raise Unavailable("chain 8996")
+        if method == "eth_sendRawTransaction" and self.early:
+            self.early -= 1
+            return None
         if method == "eth_sendRawTransaction":
             return await self.fate.around(self.ocean.chain.call, method, params)
         return await self.ocean.chain.call(method, params)
@@ -100,10 +105,12 @@ class World:
     jobs: SqlJobStore
     now: float = 1_000_000.0
 
-    def service(self, fate: Fate, *, down: bool = False, confirmations: int = 1) -> Payments:
+    def service(
+        self, fate: Fate, *, down: bool = False, confirmations: int = 1, early: int = 0, poll: float = 0.01
+    ) -> Payments:
         """Give a service that remembers nothing."""
-        line = Line(self.ocean, fate, down)
-        outbox = Outbox(line, 8996, self.ocean.vault, lambda: self.now, Patience(poll=0.01))
+        line = Line(self.ocean, fate, down, early)
+        outbox = Outbox(line, 8996, self.ocean.vault, lambda: self.now, Patience(poll=poll))
         escrow = EvmEscrow(line, 8996, self.place.address, self.ocean.vault.address, outbox, confirmations)
         clock = type("Clock", (), {"now": lambda _: self.now})()
         return Payments(Mortal(SqlPaymentStore(self.jobs), fate), {8996: escrow}, self.jobs, clock)
@@ -190,6 +197,15 @@ async def test_a_service_that_is_killed_anywhere_claims_once_or_gives_back(
             await world.place.deposit(world.ocean.consumer, claim)
     else:
         pytest.fail("there are more moments")
+
+
+async def test_a_start_does_not_wait_for_a_quick_block_as_for_a_slow_one(world: World) -> None:
+    service, payment = world.service(Fate(), early=4, poll=1000.0), world.a_payment()
+    async with service.locked(payment):
+        await world.jobs.add(a_job(id=payment.job_id), b"")
+    found = await world.payment(payment.job_id)
+    assert found is not None
+    assert found.state is PaymentState.LOCKED
 
 
 async def test_a_job_that_is_not_accepted_gives_its_lock_back(world: World) -> None:

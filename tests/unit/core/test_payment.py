@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.jobs import ALICE, a_job
 
 from cove.core import receipt
@@ -20,6 +23,7 @@ from cove.core.payment import (
     followed,
     given_back,
     lock_seconds,
+    pauses,
     rate,
 )
 
@@ -105,3 +109,12 @@ def test_what_is_given_back_or_closed_begins_anew() -> None:
     back = given_back(replace(LOCKED, attempts=3, note="x"), 7.0)
     assert (back.state, back.claim, back.due_at, back.attempts, back.note) == (PaymentState.CLAIMING, 0, 7.0, 0, "")
     assert closed(back, "why").note == "why"
+
+
+@given(longest=st.floats(min_value=0.001, max_value=1000))
+def test_looks_at_a_lock_are_quick_at_first_and_never_further_apart_than_is_said(longest: float) -> None:
+    seen = list(islice(pauses(longest), 40))
+    assert seen[0] <= 0.2
+    assert seen == sorted(seen)
+    assert seen[-1] == longest
+    assert all(after <= 1.5 * before for before, after in pairwise(seen))
