@@ -54,14 +54,16 @@ def pytest_configure() -> None:
 
 
 _OF_THE_CLUSTER = "functional/kubernetes"
-_BUSY = ("functional/web", "unit")
 #: Where tests of container daemons are; the daemon is a parameter, or else it is Docker.
 _OF_DAEMONS = ("contract/engines", "functional/daemons", "functional/deploy", "soak")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Keep the tests of a daemon in one process, which starts it once; those of a cluster are last, when it is built."""
+    """Keep the tests of a daemon in one process, which starts it once, and those that break a cluster in one.
+
+    pytest-xdist begins with large groups: these run beside all others.
+    """
     for item in items:  # before pytest-xdist looks at the groups
         folder = _folder(item)
         if folder == _OF_THE_CLUSTER:
@@ -77,14 +79,10 @@ def _folder(item: pytest.Item) -> str:
     return item.path.parent.relative_to(Path(__file__).parent).as_posix()
 
 
-def _place(item: pytest.Item) -> int:
-    """Put the tests of a cluster last; before them those that mostly wait for it, or want it alone, beside busy ones."""
-    if _folder(item) == _OF_THE_CLUSTER:
-        return 1 if "alone" in getattr(item, "fixturenames", ()) else 2
+def _place(item: pytest.Item) -> bool:
+    """Put the engines' suite on a cluster last: its tests wait half of their time, and for those that want it alone."""
     values = getattr(getattr(item, "callspec", None), "params", {}).values()
-    if "kubernetes" in map(str, values):
-        return 4
-    return 3 if _folder(item).startswith(_BUSY) else 0
+    return "kubernetes" in map(str, values)
 
 
 def _daemon_of(item: pytest.Item, folder: str) -> str | None:

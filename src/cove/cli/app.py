@@ -180,10 +180,11 @@ def _usage(problem: TyperException, *, as_json: bool) -> int:
     """Say what is wrong with the command line."""
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else "cove"
-    text = problem.format_message().removeprefix("Invalid value: ").rstrip(".") + "."
-    if context is not None and not problem.message:  # no command: typer prints the help when it is asked for it
+    text = problem.format_message()  # the exception's own message is empty where an option is missing
+    if context is not None and not text:  # no command: typer prints the help when it is asked for it
         typer.echo(context.get_help(), nl=False)
         return output.USAGE
+    text = text.removeprefix("Invalid value: ").rstrip(".") + "."
     output.failure(text, code="usage", hint=f"{command} --help lists what there is.", as_json=as_json)
     return output.USAGE
 

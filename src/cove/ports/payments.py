@@ -77,7 +77,7 @@ class Escrow(Protocol):
     chain_id: int
     #: Checksummed address of the contract.
     address: str
-    #: Seconds between two looks at a transaction that is not mined yet.
+    #: Seconds between two looks at a transaction that is not mined yet, at most.
     poll: float
 
     async def problem(self, payment: Payment) -> str:

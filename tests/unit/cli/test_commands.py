@@ -75,6 +75,9 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
         (["submit", "--dataset", DID, "--order", TX, "--raw", "/not/there"], "The code /not/there cannot be read"),
         (["submit", "--dataset", "did:op:1"], "'did:op:1' is no DID"),
         (["nothing"], "No such command 'nothing'"),
+        (["submit"], "Missing option '--dataset'."),
+        (["submit", "nothing"], "Missing option '--dataset'."),
+        (["stop"], "Missing argument 'JOB'."),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_one_document(
